@@ -1,0 +1,33 @@
+"""The attacks, and how to find one by name.
+
+Attacks are registered through the entry-point group `holdfast.attacks`; another package adds one by declaring a class
+there that follows the `Attack` protocol and can be made without arguments.
+"""
+
+from ...tasks import Registry
+from .protocol import Attack, Search, SlotGradient
+
+OFFICIAL_ATTACKS = ("random_token", "gcg")
+"""The attacks of the official adversary, in the order in which they run."""
+
+_ATTACKS = Registry("holdfast.attacks", "attack", OFFICIAL_ATTACKS, "holdfast.benchmark.attacks.")
+
+
+def attack_names() -> list[str]:
+    """Names of all installed attacks, the official ones first."""
+    return _ATTACKS.names()
+
+
+def get_attack(name: str) -> Attack:
+    """The attack of that name, with its official parameters.
+
+    Raises: UsageError when there is none, or when the package that announces it cannot be loaded.
+    """
+    kind = _ATTACKS.load(name)
+    attack = kind() if isinstance(kind, type) else None
+    if not isinstance(attack, Attack) or attack.name != name:
+        raise _ATTACKS.refuse(name)
+    return attack
+
+
+__all__ = ["OFFICIAL_ATTACKS", "Attack", "Search", "SlotGradient", "attack_names", "get_attack"]

@@ -1,0 +1,100 @@
+"""What an attack is: it proposes strings for one example at a time, and sees how the best one fares.
+
+Everything else is the engine's: running the victim, checking that strings survive as text, cost, budget, stopping,
+records. An attack therefore has no state of its own; what it learns about an example is in the `Search` it is handed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..vocabulary import AttackVocabulary
+
+GRADIENT_NOISE = 1e-5
+"""Differences in gradient, relative to the largest shown, that rounding in a batch could turn around."""
+
+
+@dataclass
+class SlotGradient:
+    """Gradient of the loss with respect to the one-hot tokens of the slot, at the best string so far.
+
+    values: (length, vocabulary) float32; a lower value promises a larger fall of the loss.
+    alone: recomputes the values outside any batch, for when the batch's rounding could decide.
+    """
+
+    values: Tensor
+    alone: Callable[[], Tensor]
+    vocabulary: AttackVocabulary
+    current: np.ndarray
+    _found: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def top_k(self, k: int) -> np.ndarray:
+        """Per position, the k most promising tokens other than the one that stands there: (length, k) token ids.
+
+        In ascending order of id. Where the k-th and the next value lie within rounding of each other, the gradient is
+        computed again on its own, so that the choice does not depend on what shared the batch.
+        """
+        if k not in self._found:
+            width = min(k, len(self.vocabulary.ids) - 1)
+            chosen, clear = self._choose(self.values, width)
+            if not clear:
+                chosen, _ = self._choose(self.alone(), width)
+            self._found[k] = self.vocabulary.ids[np.sort(chosen.cpu().numpy(), axis=1)]
+        return self._found[k]
+
+    def _choose(self, values: Tensor, k: int) -> tuple[Tensor, bool]:
+        values = values.nan_to_num(nan=torch.inf)
+        places = torch.from_numpy(np.searchsorted(self.vocabulary.ids, self.current)).to(values.device)
+        values = values.scatter(1, places[:, None], torch.inf)
+        lowest, chosen = values.topk(min(k + 1, values.shape[1]), largest=False, sorted=True)
+        if lowest.shape[1] == k:
+            return chosen, True
+        gaps = lowest[:, k] - lowest[:, k - 1]
+        return chosen[:, :k], bool((gaps > GRADIENT_NOISE * lowest[:, 0].abs()).all())
+
+
+@dataclass
+class Search:
+    """The attack's view of one example.
+
+    best: (length,) the string with the lowest margin so far; at first a random one.
+    gradient: at `best`, for attacks that use gradients.
+    """
+
+    rng: np.random.Generator
+    vocabulary: AttackVocabulary
+    best: np.ndarray
+    gradient: SlotGradient | None = None
+
+
+@runtime_checkable
+class Attack(Protocol):
+    """A search for an attack string.
+
+    name: as in results and on the command line. length: tokens in the slot. candidates: strings scored per iteration.
+    uses_gradient: whether each iteration starts from a gradient, and is charged for it.
+    adaptive: whether proposals depend on scores; if not, the engine may score many iterations ahead.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    citation: ClassVar[str]
+    uses_gradient: ClassVar[bool]
+    adaptive: ClassVar[bool]
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def candidates(self) -> int: ...
+
+    def propose(self, search: Search, count: int) -> np.ndarray:
+        """`count` candidate strings drawn with `search.rng`: (count, length) int64 token ids.
+
+        The engine drops those that do not survive as text and asks for as many more.
+        """
+        ...

@@ -1,0 +1,452 @@
+"""The engine: runs any attack on many examples in lockstep, under a budget, and yields a record per example.
+
+It does once what every attack needs: drops strings that do not survive as text, scores candidates in large shared
+batches, charges canonical cost, lets a broken example leave the batch at once, and re-checks every claimed success on
+the full text.
+
+Records do not depend on batch size, order, threads or interruption. Every example draws from its own random stream;
+and since floating-point results shift in the last digits with the composition of a batch, no decision is left to
+those digits: where two candidates, or a candidate and the decision boundary, lie within rounding of each other, the
+victim's public path decides, one text at a time. (That holds for an attack in fp32. In lower precision, only
+successes are re-checked.)
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from ..tasks import CheckpointError, Example
+from .attacks import Attack, Search, SlotGradient
+from .batch import BatchSize, out_of_memory
+from .budget import cost_of_iteration
+from .passes import Passes, Prepared, Unit, passes_for
+from .slot import Slot, prepare_slot, survivors
+from .stopwatch import Stopwatch
+from .victim import Victim, one_thread_on_cpu
+
+ROUNDING = 1e-4
+"""Differences in logits, relative to 1 + their size, that the composition of an fp32 batch could turn around."""
+LOW_PRECISION = 2e-2
+"""The same for a low-precision pass against the fp32 judge."""
+PATIENCE = 64
+"""Times that an attack is asked to replace proposals that did not survive, before it goes on with fewer."""
+AHEAD = (16, 256)
+"""Strings of a non-adaptive attack scored at once for one example: at first, and at most."""
+
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What happened to one example.
+
+    clean_correct: whether the victim is right without an attack string; only then is the example attacked.
+    break_cost: canonical FLOP at the end of the iteration that broke it; None if it held for the whole budget.
+    cost, iterations: what was spent in all. tokens: T of the text with an attack string in it.
+    attack_string, attack_tokens, attack_logits: of the string that broke it, else of the best one; None if none was
+    scored.
+    """
+
+    example_id: str
+    label: int
+    clean_correct: bool
+    truncated: bool
+    tokens: int
+    break_cost: int | None
+    cost: int
+    iterations: int
+    clean_logits: tuple[float, float]
+    attack_string: str | None = None
+    attack_tokens: tuple[int, ...] | None = None
+    attack_logits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands. spent: share of the largest possible canonical cost that is spent or no longer needed."""
+
+    done: int
+    total: int
+    broken: int
+    wrong: int
+    candidates: int
+    spent: float
+
+
+@dataclass
+class _Lane:
+    """One example under attack."""
+
+    slot: Slot
+    prepared: Prepared
+    search: Search
+    clean_logits: np.ndarray
+    best_margin: float = np.inf
+    best_text: str | None = None
+    cost: int = 0
+    iterations: int = 0
+    ahead: int = AHEAD[0]
+    wanted: int = 0
+    strings: list[np.ndarray] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+    def iteration_cost(self, victim: Victim, attack: Attack, candidates: int) -> int:
+        return cost_of_iteration(victim.parameters, self.slot.tokens, candidates, gradient=attack.uses_gradient)
+
+
+class Engine:
+    """Runs one attack on one victim.
+
+    budget: FLOP per example; only whole iterations that fit are run. task: names the random streams, with the seed.
+    batch_size: sequences per forward pass; found automatically when None.
+    """
+
+    def __init__(
+        self,
+        victim: Victim,
+        attack: Attack,
+        *,
+        budget: float,
+        seed: int = 0,
+        task: str = "examples",
+        batch_size: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.victim = victim
+        self.attack = attack
+        self.budget = budget
+        self.seed = seed
+        self.task = task
+        self.passes: Passes = passes_for(victim)
+        self.batch = BatchSize(batch_size, victim.device)
+        self.stopwatch = Stopwatch()
+        self.candidates = 0
+        """Strings scored so far, those scored ahead of a success included."""
+        self._on_progress = on_progress
+
+    def run(self, examples: Sequence[Example]) -> Iterator[Record]:
+        """Attack examples and yield a record for each as soon as it is finished, longest examples first.
+
+        Raises: CheckpointError when the victim cannot be attacked (non-finite logits, context too short), ResourceError
+        when memory runs out on a single sequence.
+        """
+        waiting = deque(self._longest_first(examples))
+        lanes: list[_Lane] = []
+        finished: list[Record] = []
+        tally = _Tally(len(examples), self.budget)
+        while waiting or lanes:
+            while waiting and len(lanes) < self._lanes_wanted():
+                opened = self._open(waiting.popleft())
+                if isinstance(opened, Record):
+                    finished.append(opened)
+                else:
+                    lanes.append(opened)
+            lanes = [lane for lane in lanes if not self._spent_up(lane, finished)]
+            if lanes:
+                self._take_gradients(lanes)
+                self._propose(lanes)
+                scores = self._score(lanes)
+                lanes = [
+                    lane for lane, logits in zip(lanes, scores, strict=True) if not self._digest(lane, logits, finished)
+                ]
+            for record in finished:
+                tally.count(record)
+            if self._on_progress:
+                self._on_progress(tally.progress(self.candidates, sum(lane.cost for lane in lanes)))
+            yield from finished
+            finished.clear()
+
+    def _longest_first(self, examples: Sequence[Example]) -> list[Example]:
+        """Neighbours of similar length share batches without padding, and a lack of memory shows at once."""
+        with self.stopwatch.section("tokenization"):
+            encoded = self.victim.tokenizer.backend_tokenizer.encode_batch_fast(
+                [example.text() for example in examples]
+            )
+        order = sorted(range(len(examples)), key=lambda i: (-len(encoded[i].ids), examples[i].id))
+        return [examples[i] for i in order]
+
+    def _lanes_wanted(self) -> int:
+        """Examples in lockstep: enough to fill the batch, and the next larger one where that may be tried."""
+        per_example = self.attack.candidates if self.attack.adaptive else AHEAD[1]
+        return max(4, -(-self.batch.next_rows // per_example))
+
+    def _open(self, example: Example) -> _Lane | Record:
+        """Prepare an example; a record at once where the victim is wrong without any attack."""
+        victim = self.victim
+        with self.stopwatch.section("tokenization"):
+            slot = prepare_slot(example, victim.vocabulary, self.attack.length, victim.context)
+        logits = self._judge(slot.example.text())
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                f"{victim.reference} gives non-finite logits ({logits[0]}, {logits[1]}) on example {example.id} "
+                f"without any attack; "
+                "the weights are damaged or overflow in their precision."
+            )
+        if int(logits.argmax()) != example.label:
+            return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
+        rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, example.id))
+        with self.stopwatch.section("model"):
+            prepared = self.passes.prepare(slot)
+        best = victim.vocabulary.draw(rng, 1, self.attack.length)[0]
+        return _Lane(slot, prepared, Search(rng, victim.vocabulary, best), logits)
+
+    def _spent_up(self, lane: _Lane, finished: list[Record]) -> bool:
+        """Plan the lane's next iterations; when none fits the budget, finish it as held."""
+        cost = lane.iteration_cost(self.victim, self.attack, self.attack.candidates)
+        affordable = int((self.budget - lane.cost) // cost)
+        if affordable >= 1:
+            lane.wanted = self.attack.candidates if self.attack.adaptive else min(lane.ahead, affordable)
+            return False
+        logits = self._judge(lane.slot.example.text(lane.best_text)) if lane.best_text is not None else None
+        broken = logits is not None and int(logits.argmax()) != lane.slot.example.label
+        # A low-precision pass may have missed that its best string breaks the example; it did so within the budget.
+        finished.append(
+            self._record(
+                lane.slot,
+                lane.clean_logits,
+                break_cost=lane.cost if broken else None,
+                cost=lane.cost,
+                iterations=lane.iterations,
+                string=None if logits is None else (lane.search.best, lane.best_text or "", logits),
+            )
+        )
+        return True
+
+    def _take_gradients(self, lanes: Sequence[_Lane]) -> None:
+        """A gradient for every lane whose best string has changed since its last one."""
+        lacking = [lane for lane in lanes if self.attack.uses_gradient and lane.search.gradient is None]
+        if lacking:
+            self._within_memory(lambda: self._gradients_of(lacking))
+
+    def _gradients_of(self, lanes: Sequence[_Lane]) -> None:
+        # A row with its backward pass takes the memory of several rows without.
+        rows = max(1, self.batch.rows // 8)
+        for batch in _batches(lanes, lambda lane: lane.slot, rows):
+            units = [Unit(lane.prepared, lane.search.best[None]) for lane in batch]
+            for lane, unit, values in zip(batch, units, self.passes.slot_gradient(units), strict=True):
+                lane.search.gradient = SlotGradient(
+                    values, self._gradient_alone(unit), self.victim.vocabulary, lane.search.best
+                )
+
+    def _gradient_alone(self, unit: Unit) -> Callable[[], torch.Tensor]:
+        def recompute() -> torch.Tensor:
+            with one_thread_on_cpu(self.victim.device):
+                return self.passes.slot_gradient([unit])[0]
+
+        return recompute
+
+    def _propose(self, lanes: Sequence[_Lane]) -> None:
+        """Fill every lane with candidates that survive as text, replacing those that do not."""
+        for lane in lanes:
+            lane.strings, lane.texts = [], []
+        for _ in range(PATIENCE):
+            short = [lane for lane in lanes if len(lane.texts) < lane.wanted]
+            if not short:
+                return
+            proposals = [(lane.slot, self.attack.propose(lane.search, lane.wanted - len(lane.texts))) for lane in short]
+            with self.stopwatch.section("tokenization"):
+                checked = survivors(self.victim.vocabulary, proposals)
+            for lane, (_, strings), (alive, texts) in zip(short, proposals, checked, strict=True):
+                lane.strings.append(strings[alive])
+                lane.texts.extend(text for text, lives in zip(texts, alive.tolist(), strict=True) if lives)
+        for lane in lanes:
+            if not lane.texts and not self.attack.adaptive:
+                raise CheckpointError(
+                    f"No attack string survives in example {lane.slot.example.id}: random strings of "
+                    f"{self.attack.length} tokens do not tokenize back to themselves there; end the text before the "
+                    "slot with a line break."
+                )
+
+    def _score(self, lanes: Sequence[_Lane]) -> list[np.ndarray]:
+        """Logits (n, 2) of every lane's candidates."""
+        strings = [np.concatenate(lane.strings) for lane in lanes]
+        self.candidates += sum(len(rows) for rows in strings)
+        return self._within_memory(lambda: self._logits_of(lanes, strings))
+
+    def _logits_of(self, lanes: Sequence[_Lane], strings: Sequence[np.ndarray]) -> list[np.ndarray]:
+        logits = [np.zeros((len(rows), 2), dtype=np.float32) for rows in strings]
+        # Every lane's candidates are cut into pieces of one width, the last piece filled up.
+        width = max(1, min(self.batch.rows, AHEAD[1], *(len(rows) for rows in strings if len(rows))))
+        pieces = [(i, start) for i, rows in enumerate(strings) for start in range(0, len(rows), width)]
+        for batch in _batches(pieces, lambda piece: lanes[piece[0]].slot, max(1, self.batch.rows // width)):
+            units = [Unit(lanes[i].prepared, _filled(strings[i][start : start + width], width)) for i, start in batch]
+            with self.batch.timed(len(batch) * width):
+                scored = self.passes.logits(units).cpu().numpy()
+            for (i, start), own in zip(batch, scored, strict=True):
+                logits[i][start : start + width] = own[: len(strings[i]) - start]
+        return logits
+
+    def _within_memory(self, work: Callable[[], Made]) -> Made:
+        """Do a round's work on the model, again with smaller batches when memory runs out."""
+        while True:
+            try:
+                with self.stopwatch.section("model"):
+                    return work()
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                self.batch.shrink(error)
+
+    def _digest(self, lane: _Lane, logits: np.ndarray, finished: list[Record]) -> bool:
+        """Charge the candidates scored, verify claims, keep the best. Returns whether the example is finished."""
+        values = margins(logits, lane.slot.example.label)
+        values[~np.isfinite(values)] = np.inf
+        noise = (ROUNDING if self.victim.exact else LOW_PRECISION) * (1 + np.abs(logits).max(axis=1, initial=0.0))
+        strings = np.concatenate(lane.strings)
+        example = lane.slot.example
+        # In low precision many candidates hover about the boundary: there, only those that cross it are worth a check.
+        for i in np.flatnonzero(values < (noise if self.victim.exact else 0.0)).tolist():
+            verdict = self._judge(example.text(lane.texts[i]))
+            if int(verdict.argmax()) != example.label:
+                self._charge(lane, i + 1)
+                finished.append(
+                    self._record(
+                        lane.slot,
+                        lane.clean_logits,
+                        break_cost=lane.cost,
+                        cost=lane.cost,
+                        iterations=lane.iterations,
+                        string=(strings[i], lane.texts[i], verdict),
+                    )
+                )
+                return True
+            values[i] = margins(verdict, example.label)
+        self._charge(lane, len(values))
+        if len(values):
+            self._keep_best(lane, strings, values, noise)
+        lane.ahead = min(2 * lane.ahead, AHEAD[1])
+        return False
+
+    def _charge(self, lane: _Lane, scored: int) -> None:
+        """Charge the iterations up to the `scored`-th candidate; an adaptive attack's are charged as a whole."""
+        if self.attack.adaptive:
+            lane.iterations += 1
+            lane.cost += lane.iteration_cost(self.victim, self.attack, len(lane.texts))
+        else:
+            lane.iterations += scored
+            lane.cost += scored * lane.iteration_cost(self.victim, self.attack, 1)
+
+    def _keep_best(self, lane: _Lane, strings: np.ndarray, values: np.ndarray, noise: np.ndarray) -> None:
+        """Move to the candidate with the lowest margin if it beats the best, settling what rounding could turn."""
+        winner = int(values.argmin())
+        best_margin = lane.best_margin
+        if self.victim.exact:
+            example = lane.slot.example
+            reach = 2 * noise[winner]
+            close = np.flatnonzero(values <= values[winner] + reach)
+            contested = abs(best_margin - values[winner]) <= reach
+            if len(close) > 8:
+                # A victim that answers them all alike: none is better than the first.
+                close = close[:1]
+            if len(close) > 1 or contested:
+                for i in close.tolist():
+                    values[i] = margins(self._judge(example.text(lane.texts[i])), example.label)
+                if contested and lane.best_text is not None:
+                    verdict = self._judge(example.text(lane.best_text))
+                    best_margin = lane.best_margin = float(margins(verdict, example.label))
+            winner = int(close[values[close].argmin()])
+        if values[winner] < best_margin:
+            lane.best_margin = float(values[winner])
+            lane.best_text = lane.texts[winner]
+            lane.search.best = strings[winner]
+            lane.search.gradient = None
+
+    def _judge(self, text: str) -> np.ndarray:
+        """The public path's logits of a text: (2,)."""
+        with self.stopwatch.section("model"):
+            logits = self.victim.logits(text)
+        return logits
+
+    def _record(
+        self,
+        slot: Slot,
+        clean_logits: np.ndarray,
+        *,
+        break_cost: int | None,
+        cost: int,
+        iterations: int,
+        string: tuple[np.ndarray, str, np.ndarray] | None = None,
+    ) -> Record:
+        return Record(
+            example_id=slot.example.id,
+            label=slot.example.label,
+            clean_correct=int(clean_logits.argmax()) == slot.example.label,
+            truncated=slot.truncated,
+            tokens=slot.tokens,
+            break_cost=break_cost,
+            cost=cost,
+            iterations=iterations,
+            clean_logits=(float(clean_logits[0]), float(clean_logits[1])),
+            attack_tokens=tuple(string[0].tolist()) if string else None,
+            attack_string=string[1] if string else None,
+            attack_logits=(float(string[2][0]), float(string[2][1])) if string else None,
+        )
+
+
+def attack_examples(
+    victim: Victim,
+    examples: Sequence[Example],
+    attack: Attack,
+    *,
+    budget: float,
+    seed: int = 0,
+    task: str = "examples",
+    batch_size: int | None = None,
+) -> list[Record]:
+    """Attack examples under a budget (FLOP per example) and return their records, in the examples' order."""
+    engine = Engine(victim, attack, budget=budget, seed=seed, task=task, batch_size=batch_size)
+    records = {record.example_id: record for record in engine.run(examples)}
+    return [records[example.id] for example in examples]
+
+
+def margins(logits: np.ndarray, label: int) -> np.ndarray:
+    """Logit of the right label minus that of the other, negative where the victim is wrong: (..., 2) -> (...)."""
+    return logits[..., label] - logits[..., 1 - label]
+
+
+@dataclass
+class _Tally:
+    """Counts for the progress display."""
+
+    total: int
+    budget: float
+    done: int = 0
+    broken: int = 0
+    wrong: int = 0
+
+    def count(self, record: Record) -> None:
+        self.done += 1
+        self.broken += record.break_cost is not None
+        self.wrong += not record.clean_correct
+
+    def progress(self, candidates: int, cost_in_lanes: float) -> Progress:
+        spent = (self.done + cost_in_lanes / self.budget) / self.total
+        return Progress(self.done, self.total, self.broken, self.wrong, candidates, spent)
+
+
+def _stream(seed: int, task: str, attack: str, example_id: str) -> int:
+    """The seed of an example's own random stream."""
+    key = f"{seed}\0{task}\0{attack}\0{example_id}".encode()
+    return int.from_bytes(hashlib.sha256(key).digest())
+
+
+def _batches(items: Sequence[Item], slot_of: Callable[[Item], Slot], size: int) -> Iterator[list[Item]]:
+    """Batches of items whose slots are followed by equally many tokens and preceded by about as many."""
+    groups: dict[int, list[Item]] = {}
+    for item in sorted(items, key=lambda item: len(slot_of(item).prefix)):
+        groups.setdefault(len(slot_of(item).suffix), []).append(item)
+    for group in groups.values():
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _filled(rows: np.ndarray, width: int) -> np.ndarray:
+    """Rows repeated up to `width`, so that all pieces of a batch have one shape."""
+    return rows if len(rows) == width else np.concatenate([rows, np.repeat(rows[:1], width - len(rows), axis=0)])

@@ -1,0 +1,255 @@
+"""The victim's passes as an attack needs them: margins of many candidates, and the gradient at a slot.
+
+Decoders share the clean prefix: its keys and values are computed once per example and every candidate attends to
+that one copy (see `shared_prefix`), so a candidate costs only the slot and what follows it. Encoders, where every
+token sees every other, and decoders whose attention cannot be taken apart, get the full text each time. Which of the
+two is right for a victim is found by trying: the shared pass is used only where it gives the full pass's logits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from ..tasks import Example
+from .shared_prefix import KeysValues, SharedPrefixAttention
+from .slot import Slot, Window
+from .victim import Victim, embedding_table
+
+AGREEMENT = 1e-3
+"""Largest difference in logits, relative to their size, at which the shared pass counts as equal to the full pass."""
+
+
+@dataclass
+class Prepared:
+    """An example's slot, ready for passes.
+
+    keys_values: the prefix's keys and values, one pair of (1, heads, prefix, width) tensors per layer; None where
+    passes run over the full text.
+    """
+
+    slot: Slot
+    keys_values: KeysValues | None = None
+
+    @property
+    def label(self) -> int:
+        return self.slot.example.label
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Candidates of one example that run together: strings (rows, length) int64 token ids."""
+
+    prepared: Prepared
+    strings: np.ndarray
+
+
+class Passes(Protocol):
+    """How a victim is run. Every method adds what it executed to `executed`."""
+
+    name: str
+    executed: float
+    """Floating-point operations really executed so far, in FLOP."""
+
+    def prepare(self, slot: Slot) -> Prepared: ...
+
+    def logits(self, units: Sequence[Unit]) -> Tensor:
+        """Logits of all rows of units with equal numbers of rows and of tail tokens: (units, rows, 2) float32."""
+        ...
+
+    def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
+        """Gradient of the attack's loss with respect to the one-hot tokens of the slot, on the attack vocabulary.
+
+        units: of one row each. The loss is the cross-entropy of the label that the example does not have.
+        Returns (units, length, attack vocabulary) float32.
+        """
+        ...
+
+
+def passes_for(victim: Victim) -> Passes:
+    """The fastest passes that agree with the victim's own full pass."""
+    full = FullText(victim)
+    if not SharedPrefixAttention.fits(victim.model):
+        return full
+    shared = SharedPrefix(victim)
+    return shared if _agree(victim, shared, full) else full
+
+
+class _PassesBase:
+    """What both ways of running a victim share: its parts, and the count of what was executed."""
+
+    name = ""
+
+    def __init__(self, victim: Victim) -> None:
+        self.victim = victim
+        self.executed = 0.0
+        self._embedding = victim.model.get_input_embeddings()
+        head = getattr(victim.model, "score", None)
+        self._head = head if isinstance(head, nn.Linear) else None
+        """A decoder's classification head, applied to the hidden state at the end of the text."""
+        self._attack_ids = torch.from_numpy(victim.vocabulary.ids).to(victim.device)
+        linear = sum(
+            module.weight.numel() for module in victim.model.modules() if isinstance(module, nn.Linear | Conv1D)
+        )
+        config = victim.model.config.get_text_config()
+        self._per_token = 2 * linear
+        self._per_attended = 4 * config.hidden_size * config.num_hidden_layers
+
+    def _count(self, rows: int, tokens: int, attended: int, passes: int = 1) -> None:
+        """Add `passes` times a forward pass of rows x tokens, each token attending to about `attended` others."""
+        self.executed += passes * rows * tokens * (self._per_token + self._per_attended * attended)
+
+    def _ids(self, rows: Iterable[Sequence[int]]) -> Tensor:
+        return torch.tensor(list(rows), dtype=torch.long, device=self.victim.device)
+
+    def _pool_position(self, tail: Sequence[int]) -> int:
+        """Where a decoder's classifier reads: the rightmost token that is not its pad token, from the end (-1, -2,
+        ...).
+        """
+        pad = self.victim.model.config.get_text_config().pad_token_id
+        for back, token in enumerate(reversed(tail), start=1):
+            if token != pad:
+                return -back
+        return -1
+
+    def _one_hot_gradient(self, slot_embeddings: Tensor) -> Tensor:
+        """(units, length, width) gradient of embeddings -> (units, length, attack vocabulary) of one-hot tokens."""
+        weights = embedding_table(self.victim.model)[self._attack_ids].float()
+        return slot_embeddings.float() @ weights.T
+
+
+def _loss(logits: Tensor, labels: Sequence[int]) -> Tensor:
+    """Sum over rows of the cross-entropy of the wrong label. logits: (rows, 2)."""
+    targets = torch.tensor([1 - label for label in labels], device=logits.device)
+    return nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
+
+
+class SharedPrefix(_PassesBase):
+    """Decoders: the prefix once per example, then only the slot and what follows it, for all candidates at once."""
+
+    name = "shared prefix"
+
+    def prepare(self, slot: Slot) -> Prepared:
+        config = self.victim.model.config.get_text_config()
+        if not slot.prefix:
+            heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+            width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+            empty = torch.empty(1, heads, 0, width, device=self.victim.device, dtype=self.victim.dtype)
+            return Prepared(slot, [(empty, empty)] * config.num_hidden_layers)
+        with torch.inference_mode():
+            cache = self.victim.model.base_model(input_ids=self._ids([slot.prefix]), use_cache=True).past_key_values
+        self._count(1, len(slot.prefix), len(slot.prefix) // 2)
+        # Normal tensors, not inference ones: the gradient pass attends to them too.
+        return Prepared(slot, [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers])
+
+    def logits(self, units: Sequence[Unit]) -> Tensor:
+        rows = len(units[0].strings)
+        ids = self._ids([*string, *unit.prepared.slot.suffix] for unit in units for string in unit.strings.tolist())
+        with torch.inference_mode():
+            return self._run(units, rows, input_ids=ids).view(len(units), rows, 2).float()
+
+    def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
+        ids = self._ids([*unit.strings[0].tolist(), *unit.prepared.slot.suffix] for unit in units)
+        with torch.enable_grad():
+            embeddings = self._embedding(ids).detach().requires_grad_(True)
+            logits = self._run(units, 1, inputs_embeds=embeddings)
+            loss = _loss(logits, [unit.prepared.label for unit in units])
+            (gradient,) = torch.autograd.grad(loss, embeddings)
+        tail = ids.shape[1]
+        self._count(len(units), tail, len(units[0].prepared.slot.prefix) + tail, passes=2)
+        with torch.inference_mode():
+            return self._one_hot_gradient(gradient[:, : units[0].prepared.slot.length])
+
+    def _run(self, units: Sequence[Unit], rows: int, **inputs: Tensor) -> Tensor:
+        """Logits of the tails given as input_ids or inputs_embeds: (units * rows, 2)."""
+        model = self.victim.model
+        tail = next(iter(inputs.values())).shape[1]
+        starts = torch.tensor([len(unit.prepared.slot.prefix) for unit in units], device=self.victim.device)
+        positions = starts.repeat_interleave(rows)[:, None] + torch.arange(tail, device=self.victim.device)
+        prefixes = SharedPrefixAttention.stack([unit.prepared.keys_values or [] for unit in units])
+        with prefixes(model):
+            hidden = model.base_model(**inputs, position_ids=positions, use_cache=False).last_hidden_state
+        pooled = torch.tensor([tail + self._pool_position(unit.prepared.slot.suffix or (-1,)) for unit in units])
+        pooled = pooled.to(hidden.device).repeat_interleave(rows)
+        self._count(len(positions), tail, sum(len(unit.prepared.slot.prefix) for unit in units) // len(units) + tail)
+        assert self._head is not None
+        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), pooled])
+
+
+class FullText(_PassesBase):
+    """Any classifier: the full text of every candidate, padded on the right to the longest of the batch."""
+
+    name = "full text"
+
+    def prepare(self, slot: Slot) -> Prepared:
+        return Prepared(slot)
+
+    def logits(self, units: Sequence[Unit]) -> Tensor:
+        rows = len(units[0].strings)
+        texts = [
+            [*unit.prepared.slot.prefix, *string, *unit.prepared.slot.suffix]
+            for unit in units
+            for string in unit.strings.tolist()
+        ]
+        ids, mask, lengths = self._padded(texts)
+        with torch.inference_mode():
+            return self._run(lengths, texts, mask, input_ids=ids).view(len(units), rows, 2).float()
+
+    def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
+        slots = [unit.prepared.slot for unit in units]
+        texts = [
+            [*slot.prefix, *unit.strings[0].tolist(), *slot.suffix] for slot, unit in zip(slots, units, strict=True)
+        ]
+        ids, mask, lengths = self._padded(texts)
+        with torch.enable_grad():
+            embeddings = self._embedding(ids).detach().requires_grad_(True)
+            logits = self._run(lengths, texts, mask, inputs_embeds=embeddings)
+            loss = _loss(logits, [slot.example.label for slot in slots])
+            (gradient,) = torch.autograd.grad(loss, embeddings)
+        self._count(len(units), ids.shape[1], ids.shape[1], passes=2)
+        with torch.inference_mode():
+            starts = torch.tensor([len(slot.prefix) for slot in slots], device=ids.device)
+            places = starts[:, None] + torch.arange(slots[0].length, device=ids.device)
+            return self._one_hot_gradient(gradient[torch.arange(len(units), device=ids.device)[:, None], places])
+
+    def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor, list[int]]:
+        lengths = [len(text) for text in texts]
+        longest = max(lengths)
+        pad = min(self.victim.pads, default=0)
+        ids = self._ids([*text, *[pad] * (longest - len(text))] for text in texts)
+        mask = torch.arange(longest, device=ids.device)[None, :] < torch.tensor(lengths, device=ids.device)[:, None]
+        return ids, mask.long(), lengths
+
+    def _run(self, lengths: list[int], texts: Sequence[Sequence[int]], mask: Tensor, **inputs: Tensor) -> Tensor:
+        """Logits of padded texts given as input_ids or inputs_embeds: (rows, 2)."""
+        model = self.victim.model
+        self._count(len(mask), mask.shape[1], mask.shape[1])
+        if self._head is None:
+            return model(**inputs, attention_mask=mask).logits
+        # Decoder classifiers pool at the last position when they are given embeddings: pool where the text ends.
+        hidden = model.base_model(**inputs, attention_mask=mask, use_cache=False).last_hidden_state
+        ends = [length + self._pool_position(text) for length, text in zip(lengths, texts, strict=True)]
+        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), torch.tensor(ends).to(hidden.device)])
+
+
+def _agree(victim: Victim, shared: SharedPrefix, full: FullText) -> bool:
+    """Whether both passes give the same logits on random tokens."""
+    rng = np.random.default_rng(0)
+    drawn = victim.vocabulary.draw(rng, 1, 40)[0]
+    example = Example(id="agreement", before="", after="", label=0)
+    units = []
+    for prefix in (17, 24):
+        slot = Slot(example, 10, tuple(drawn[:prefix]), tuple(drawn[30:33]), False, Window("", "", (), (), False))
+        units.append((slot, victim.vocabulary.draw(rng, 2, 10)))
+    try:
+        ours = shared.logits([Unit(shared.prepare(slot), strings) for slot, strings in units])
+    except (TypeError, AttributeError, ValueError, RuntimeError, LookupError):
+        return False
+    theirs = full.logits([Unit(full.prepare(slot), strings) for slot, strings in units])
+    shared.executed = full.executed = 0.0
+    tolerance = AGREEMENT if victim.exact else 0.1
+    return bool((ours - theirs).abs().max() <= tolerance * (1 + theirs.abs().max()))

@@ -1,0 +1,278 @@
+"""Score one victim on one task by one attack: from examples to a result on disk, resumable at every moment."""
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..tasks import DataError, EvaluationSet, RecordError, UsageError
+from .attacks import Attack
+from .budget import Profile
+from .engine import Engine, Progress
+from .records import Effort, RecordFile, locked, write_atomically
+from .results import (
+    AttackPart,
+    Result,
+    RunPart,
+    Seconds,
+    TaskPart,
+    VictimPart,
+    example_parts,
+    read_result,
+    result_json,
+    sha256,
+    summarize,
+    trace_bytes,
+)
+from .victim import Victim
+
+OTHER_DATA = "other-data"
+"""Flag of a result whose examples are not the official ones."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is attacked. examples: the first so many of the official order. budget: FLOP per example."""
+
+    profile: str
+    examples: int
+    budget: float
+    seed: int = 0
+
+    @staticmethod
+    def of(profile: Profile, *, examples: int | None = None, budget: float | None = None, seed: int = 0) -> "Settings":
+        """A profile's settings; changed ones make the profile `custom`. Raises: UsageError for impossible ones."""
+        if examples is not None and examples < 1:
+            raise UsageError(f"The number of examples must be at least 1, not {examples}.")
+        if seed < 0:
+            raise UsageError(f"The seed must not be negative; it is {seed}.")
+        chosen_examples, chosen_budget = examples or profile.examples, budget or profile.budget
+        unchanged = (chosen_examples, chosen_budget) == (profile.examples, profile.budget)
+        return Settings(profile.name if unchanged else "custom", chosen_examples, chosen_budget, seed)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a score's files lie in a results folder."""
+
+    result: Path
+    trace: Path
+    records: Path
+
+    @staticmethod
+    def of(out: Path, task: str, attack: str) -> "Files":
+        name = f"{attack}-suffix"
+        return Files(
+            out / "results" / task / f"{name}.json",
+            out / "traces" / task / f"{name}.parquet",
+            out / "records" / task / f"{name}.jsonl",
+        )
+
+
+def score(
+    victim: Victim,
+    evaluation: EvaluationSet,
+    attack: Attack,
+    settings: Settings,
+    out: Path,
+    *,
+    batch_size: int | None = None,
+    accept_other_data: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Attack the first examples of an evaluation set and write result and trace into `out`.
+
+    Finished examples are on disk at once; after an interruption the same call goes on where it was and ends with the
+    same result. A score that is already there is read, not run again. Raises: DataError when the examples are not the
+    official ones and `accept_other_data` is not set, UsageError when there are fewer than asked for, RecordError when
+    `out` is in use or holds another run, ResourceError when memory or disk run out.
+    """
+    check_evaluation(evaluation, settings, accept_other_data)
+    files = Files.of(out, evaluation.task, attack.name)
+    identity = _identity(victim, evaluation, attack, settings)
+    with locked(out):
+        if files.result.exists():
+            return _already_scored(files.result, identity)
+        records = RecordFile(files.records, identity)
+        examples = evaluation.examples[: settings.examples]
+        engine = Engine(
+            victim,
+            attack,
+            budget=settings.budget,
+            seed=settings.seed,
+            task=evaluation.task,
+            batch_size=batch_size,
+            on_progress=_after(records, len(examples), on_progress),
+        )
+        for record in engine.run([example for example in examples if example.id not in records.records]):
+            records.add(record, _effort(engine))
+        ordered = [records.records[example.id] for example in examples]
+        trace = trace_bytes(ordered)
+        result = Result(
+            task=TaskPart(
+                name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
+            ),
+            attack=AttackPart(name=attack.name, position="suffix", parameters=attack_parameters(attack)),
+            victim=VictimPart(
+                reference=victim.reference,
+                revision=victim.revision,
+                digest=victim.digest,
+                architecture=victim.model.config.model_type,
+                parameters=victim.parameters,
+                context=victim.context,
+                dtype=_dtype_name(victim),
+            ),
+            seed=settings.seed,
+            profile=settings.profile,
+            budget=settings.budget,
+            summary=summarize(ordered),
+            records=example_parts(ordered),
+            flags=[] if evaluation.matches else [OTHER_DATA],
+            trace_sha256=sha256(trace),
+            run=_run_part(engine, records.effort(_effort(engine)), sum(record.cost for record in ordered)),
+        )
+        write_atomically(files.trace, trace)
+        write_atomically(files.result, result_json(result))
+        records.remove()
+        return result
+
+
+def check_evaluation(evaluation: EvaluationSet, settings: Settings, accept_other_data: bool) -> None:
+    """Raises: DataError when the examples are not the official ones and that is not accepted, UsageError if too few."""
+    if not evaluation.matches and not accept_other_data:
+        raise DataError(
+            f"{evaluation.mismatch} To score on it all the same, with the difference recorded, add --accept-other-data."
+        )
+    if settings.examples > len(evaluation.examples):
+        raise UsageError(
+            f"The task {evaluation.task} has {len(evaluation.examples)} examples; ask for at most so many, not "
+            f"{settings.examples}."
+        )
+
+
+def attack_parameters(attack: Attack) -> dict[str, Any]:
+    """The parameters an attack runs with: its dataclass fields."""
+    return asdict(attack)  # type: ignore[call-overload]
+
+
+def _identity(victim: Victim, evaluation: EvaluationSet, attack: Attack, settings: Settings) -> dict[str, Any]:
+    """What makes two runs the same run: everything that the score depends on."""
+    return {
+        "task": evaluation.task,
+        "task version": evaluation.version,
+        "data digest": evaluation.digest,
+        "attack": attack.name,
+        "attack parameters": attack_parameters(attack),
+        "victim digest": victim.digest,
+        "dtype": _dtype_name(victim),
+        "seed": settings.seed,
+        "examples": settings.examples,
+        "budget": settings.budget,
+    }
+
+
+def _already_scored(path: Path, identity: dict[str, Any]) -> Result:
+    result = read_result(path)
+    found = {
+        "task": result.task.name,
+        "task version": result.task.version,
+        "data digest": result.task.digest,
+        "attack": result.attack.name,
+        "attack parameters": result.attack.parameters,
+        "victim digest": result.victim.digest,
+        "dtype": result.victim.dtype,
+        "seed": result.seed,
+        "examples": result.summary.examples,
+        "budget": result.budget,
+    }
+    for name, value in identity.items():
+        if found[name] != value:
+            raise RecordError(
+                f"{path} is the result of another run, with another {name}; choose another --out, or move that file "
+                f"away."
+            )
+    return result
+
+
+def _after(
+    records: RecordFile, total: int, on_progress: Callable[[Progress], None] | None
+) -> Callable[[Progress], None] | None:
+    """Progress that counts what an earlier, interrupted stretch had finished."""
+    if on_progress is None:
+        return None
+    earlier = list(records.records.values())
+    broken = sum(record.break_cost is not None for record in earlier)
+    wrong = sum(not record.clean_correct for record in earlier)
+
+    def report(now: Progress) -> None:
+        done = len(earlier)
+        on_progress(
+            Progress(
+                done=done + now.done,
+                total=total,
+                broken=broken + now.broken,
+                wrong=wrong + now.wrong,
+                candidates=now.candidates,
+                spent=(done + now.spent * now.total) / total,
+            )
+        )
+
+    return report
+
+
+def _effort(engine: Engine) -> Effort:
+    seconds = engine.stopwatch.seconds()
+    return Effort(
+        model_seconds=seconds["model"],
+        tokenization_seconds=seconds["tokenization"],
+        other_seconds=seconds["rest"],
+        executed=engine.passes.executed,
+        candidates=engine.candidates,
+        peak_memory=peak_memory(engine.victim.device),
+    )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most this process has had resident, or allocated on the card."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def _run_part(engine: Engine, effort: Effort, canonical: float) -> RunPart:
+    device = engine.victim.device
+    return RunPart(
+        versions={
+            "holdfast": version("holdfast"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
+        },
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})",
+        threads=torch.get_num_threads(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=Seconds(
+            total=effort.model_seconds + effort.tokenization_seconds + effort.other_seconds,
+            model=effort.model_seconds,
+            tokenization=effort.tokenization_seconds,
+            rest=effort.other_seconds,
+        ),
+        canonical_flop=canonical,
+        executed_flop=effort.executed,
+        candidates=effort.candidates,
+        passes=engine.passes.name,
+        batch_size=engine.batch.rows,
+        peak_memory=effort.peak_memory,
+    )
+
+
+def _dtype_name(victim: Victim) -> str:
+    return str(victim.dtype).removeprefix("torch.")

@@ -1,0 +1,190 @@
+"""Attention over a shared prefix: many candidates attend to one copy of their example's keys and values.
+
+Softmax attention over a prefix and a tail splits exactly: each part is attended to on its own, and the two outputs are
+averaged with the weights that their log-sum-exps give [Dao et al. 2022, sec. 3.1; Juravsky et al. 2024]. The prefix
+part is one large matrix product per example, whatever the number of candidates, and nothing is copied per candidate.
+The function is plugged in through transformers' attention interface, so no model code is touched.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
+
+KeysValues = list[tuple[Tensor, Tensor]]
+"""Per layer, keys and values: each (units, heads, prefix, width)."""
+
+_NAME = "holdfast_shared_prefix"
+
+
+@dataclass(frozen=True)
+class SharedPrefixAttention:
+    """The prefixes of the units in one forward pass.
+
+    keys_values: per layer (units, heads, longest prefix, width), padded on the right.
+    mask: (units, 1, 1, longest prefix), 0 where there is a token and -inf where there is padding; None without padding.
+    """
+
+    keys_values: KeysValues
+    mask: Tensor | None
+
+    @staticmethod
+    def fits(model: PreTrainedModel) -> bool:
+        """Whether the model is a decoder classifier whose layers all attend in full and can be given a prefix."""
+        config = model.config.get_text_config()
+        layers = getattr(config, "layer_types", None) or ["full_attention"]
+        windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+        return (
+            isinstance(getattr(model, "score", None), nn.Linear)
+            and set(layers) == {"full_attention"}
+            and (not windowed or getattr(config, "layer_types", None) is not None)
+            and getattr(model.config, "is_causal", True)
+            and model._supports_sdpa
+        )
+
+    @staticmethod
+    def stack(parts: Sequence[KeysValues]) -> "SharedPrefixAttention":
+        """Put the prefixes of several units side by side. parts: each of (1, heads, its prefix, width) per layer."""
+        lengths = [part[0][0].shape[2] for part in parts]
+        longest = max(lengths)
+        if min(lengths) == longest:
+            mask = None
+        else:
+            first = parts[0][0][0]
+            filled = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
+            mask = torch.zeros(filled.shape).masked_fill(~filled, float("-inf"))[:, None, None, :].to(first)
+        stacked = []
+        for layer in range(len(parts[0])):
+            stacked.append(tuple(_side_by_side([part[layer][which] for part in parts], longest) for which in (0, 1)))
+        return SharedPrefixAttention(stacked, mask)
+
+    @contextmanager
+    def __call__(self, model: PreTrainedModel) -> Iterator[None]:
+        """Within this context the model's rows are tails that attend to these prefixes, unit after unit."""
+        usual = model.config._attn_implementation
+        token = _current.set(self)
+        model.config._attn_implementation = _NAME
+        try:
+            yield
+        finally:
+            model.config._attn_implementation = usual
+            _current.reset(token)
+
+
+_current: ContextVar[SharedPrefixAttention] = ContextVar("shared_prefix")
+
+
+def _side_by_side(tensors: list[Tensor], longest: int) -> Tensor:
+    if len(tensors) == 1:
+        return tensors[0]
+    first = tensors[0]
+    if all(tensor.shape[2] == longest for tensor in tensors):
+        return torch.cat(tensors)
+    stacked = first.new_zeros(len(tensors), first.shape[1], longest, first.shape[3])
+    for row, tensor in zip(stacked, tensors, strict=True):
+        row[:, : tensor.shape[2]] = tensor[0]
+    return stacked
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Causal attention within each tail, and from each tail to its unit's prefix.
+
+    query: (units * rows, heads, tail, width); key, value: the same, with as many heads as the model has for keys.
+    Returns (units * rows, tail, heads, width), and None for the weights.
+    """
+    shared = _current.get()
+    prefix_key, prefix_value = shared.keys_values[int(module.layer_idx)]  # type: ignore[arg-type]
+    batch, heads, tail, width = query.shape
+    units = prefix_key.shape[0]
+    rows = batch // units
+    scale = scaling if scaling is not None else width**-0.5
+    if key.shape[1] != heads:
+        key, value = _repeat_heads(key, heads), _repeat_heads(value, heads)
+        prefix_key, prefix_value = _repeat_heads(prefix_key, heads), _repeat_heads(prefix_value, heads)
+    if prefix_key.shape[2] == 0:
+        merged = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
+    elif rows == 1:
+        # Nothing to share, and the way that autograd knows: attend to prefix and tail together.
+        mask = _joint_mask(shared.mask, units, prefix_key.shape[2], tail, query)
+        merged = nn.functional.scaled_dot_product_attention(
+            query,
+            torch.cat([prefix_key, key], dim=2),
+            torch.cat([prefix_value, value], dim=2),
+            attn_mask=mask,
+            scale=scale,
+        )
+    else:
+        flat = query.view(units, rows, heads, tail, width).transpose(1, 2).reshape(units, heads, rows * tail, width)
+        over_prefix, prefix_weight = _attention_with_weight(flat, prefix_key, prefix_value, shared.mask, False, scale)
+        over_tail, tail_weight = _attention_with_weight(query, key, value, None, True, scale)
+        over_prefix = over_prefix.view(units, heads, rows, tail, width).transpose(1, 2)
+        prefix_weight = prefix_weight.view(units, heads, rows, tail).transpose(1, 2)
+        share = torch.sigmoid(prefix_weight - tail_weight.view(units, rows, heads, tail)).unsqueeze(-1)
+        merged = torch.lerp(over_tail.view(units, rows, heads, tail, width), over_prefix, share.to(query.dtype))
+        merged = merged.view(batch, heads, tail, width)
+    return merged.transpose(1, 2).contiguous(), None
+
+
+def _repeat_heads(tensor: Tensor, heads: int) -> Tensor:
+    """Grouped-query attention: (batch, key heads, tokens, width) -> (batch, heads, tokens, width)."""
+    return tensor.repeat_interleave(heads // tensor.shape[1], dim=1)
+
+
+def _joint_mask(mask: Tensor | None, units: int, prefix: int, tail: int, like: Tensor) -> Tensor:
+    """(units, 1, tail, prefix + tail): causal within the tail, open to the prefix except its padding."""
+    causal = torch.full((tail, tail), float("-inf"), dtype=like.dtype, device=like.device).triu(1)
+    opened = like.new_zeros(units, 1, tail, prefix) if mask is None else mask.expand(units, 1, tail, prefix)
+    return torch.cat([opened, causal.expand(units, 1, tail, tail)], dim=-1)
+
+
+def _attention_on_cpu(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
+    return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query, key, value, 0.0, causal, attn_mask=mask, scale=scale
+    )
+
+
+def _attention_anywhere(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
+    scores = (query * scale) @ key.transpose(-1, -2)
+    if causal:
+        scores = scores + torch.full(scores.shape[-2:], float("-inf"), dtype=scores.dtype, device=scores.device).triu(1)
+    elif mask is not None:
+        scores = scores + mask
+    scores = scores.float()
+    weight = torch.logsumexp(scores, dim=-1)
+    return torch.exp(scores - weight.unsqueeze(-1)).to(value.dtype) @ value, weight
+
+
+def _attention_with_weight(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Attention and the log-sum-exp of its scores: (..., queries, width) and (..., queries) float32."""
+    return (_attention_on_cpu if _fused_on(query) else _attention_anywhere)(query, key, value, mask, causal, scale)
+
+
+def _fused_on(query: Tensor) -> bool:
+    """PyTorch's CPU kernel gives the log-sum-exp along; elsewhere, and without the kernel, it is computed openly."""
+    available: Callable[..., object] | None = getattr(
+        torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None
+    )
+    return query.device.type == "cpu" and available is not None and not torch.is_grad_enabled()
+
+
+AttentionInterface.register(_NAME, _attend)

@@ -1,0 +1,79 @@
+"""The `holdfast` command: its commands, and what happens when something goes wrong.
+
+Errors that are the user's to mend are one sentence on standard error and an exit code (docs/cli.md); an interrupted
+run says how to go on.
+"""
+
+import sys
+import traceback
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ..tasks import HoldfastError
+from . import demo, score, show, tasks, train
+from .terminal import err, out
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="holdfast",
+    help="How much compute does it take to break your classifier?",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("score")(score.score)
+app.command("show")(show.show)
+app.command("train")(train.train)
+app.command("demo")(demo.demo)
+app.command("attacks")(tasks.attacks)
+app.add_typer(tasks.app, name="tasks")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"holdfast {version('holdfast')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _holdfast(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    context.obj = {"verbose": verbose}
+
+
+def main() -> None:
+    """Run the command line. Exits with 0, or with the code of what went wrong (docs/cli.md)."""
+    verbose = any(argument in ("--verbose", "-v") for argument in sys.argv[1:])
+    try:
+        app()
+    except HoldfastError as error:
+        _say(str(error), verbose)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("Interrupted.", verbose)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone, as `head` does; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(141)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        _say(
+            f"This should not have happened ({reason}); run it again with --verbose and report what it shows.", verbose
+        )
+        sys.exit(1)
+
+
+def _say(sentence: str, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc()
+    err.print(sentence, style="red" if sentence != "Interrupted." else None, markup=False, soft_wrap=True)

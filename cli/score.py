@@ -1,0 +1,204 @@
+"""`holdfast score`: attack a checkpoint on tasks, under a budget, and write results."""
+
+import json
+import re
+import shlex
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from ..tasks import OFFICIAL_TASKS, get_task, task_names
+from .tasks import Mirror
+from .terminal import duration, err, out, size
+
+if TYPE_CHECKING:
+    from ..benchmark import Attack, Settings, Victim
+    from ..tasks import EvaluationSet
+
+
+def _attack_names() -> list[str]:
+    from ..benchmark import attack_names
+
+    return attack_names()
+
+
+def score(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A checkpoint folder, or a Hub id as owner/name@commit.")
+    ],
+    task: Annotated[
+        list[str],
+        typer.Option("--task", "-t", help="Task to score on; repeat for several, or `all`.", autocompletion=task_names),
+    ],
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="How much to attack: quick, lite, standard or full.")
+    ] = "quick",
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attack",
+            "-a",
+            help="Attack to run; repeat for several [default: the official ones].",
+            autocompletion=_attack_names,
+        ),
+    ] = None,
+    examples: Annotated[int | None, typer.Option("--examples", "-n", help="Attack so many examples instead.")] = None,
+    budget: Annotated[
+        str | None, typer.Option("--budget", "-b", help="Budget per example instead, like 5ms, 1s or 4e12FLOP.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all random draws.")] = 0,
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, cuda:1, … [default: a card, if any].")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option("--dtype", help="float32, bfloat16 or float16 [default: bfloat16 on cards, else float32]."),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, help="Sequences per forward pass [default: found automatically]."),
+    ] = None,
+    mirror: Mirror = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Results folder [default: scores/MODEL-PROFILE].")
+    ] = None,
+    accept_other_data: Annotated[
+        bool,
+        typer.Option("--accept-other-data", help="Score on examples that are not the official ones; recorded as such."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cost, time and memory; attack nothing.")] = False,
+) -> None:
+    """Attack a checkpoint under a compute budget and record what it cost to break each example.
+
+    An interrupted run goes on where it was when the same command is given again.
+    """
+    from ..benchmark import (
+        OFFICIAL_ATTACKS,
+        Settings,
+        format_gpu_time,
+        get_attack,
+        get_profile,
+        load_victim,
+        parse_budget,
+    )
+    from ..benchmark import score as run_score
+    from ..benchmark.score import check_evaluation
+    from .progress import shown
+    from .show import table_of
+
+    chosen = [get_task(name) for name in (OFFICIAL_TASKS if task == ["all"] else dict.fromkeys(task))]
+    attacks = [get_attack(name) for name in dict.fromkeys(attack or OFFICIAL_ATTACKS)]
+    settings = Settings.of(
+        get_profile(profile), examples=examples, budget=parse_budget(budget) if budget else None, seed=seed
+    )
+    target = folder or default_folder(model, settings)
+    evaluations = [each.evaluation(mirror=mirror) for each in chosen]
+    for evaluation in evaluations:
+        check_evaluation(evaluation, settings, accept_other_data)
+        if not evaluation.matches:
+            err.print(f"{evaluation.mismatch}", style="yellow", markup=False, soft_wrap=True)
+    with err.status("loading the victim") if err.is_terminal else nullcontext():
+        victim = load_victim(model, device=device, dtype=dtype)
+    if dry_run:
+        _show_plan(victim, evaluations, attacks, settings, batch_size, as_json)
+        return
+    results = []
+    for evaluation in evaluations:
+        of_task = []
+        for each in attacks:
+            try:
+                with shown(f"{evaluation.task} × {each.name}") as display:
+                    result = run_score(
+                        victim,
+                        evaluation,
+                        each,
+                        settings,
+                        target,
+                        batch_size=batch_size,
+                        accept_other_data=accept_other_data,
+                        on_progress=display,
+                    )
+            except KeyboardInterrupt:
+                again = shlex.join(["holdfast", *sys.argv[1:]])
+                err.print(
+                    f"Interrupted. Every finished example is saved in {target}; to go on:\n  {again}",
+                    markup=False,
+                    soft_wrap=True,
+                )
+                raise typer.Exit(130) from None
+            if result.summary.clean_correct and not any(record.iterations for record in result.records):
+                err.print(
+                    f"No iteration of {each.name} fits a budget of {format_gpu_time(settings.budget)} for a victim "
+                    "of this size: nothing was attacked, and robust accuracy is clean accuracy. A larger --profile "
+                    "or "
+                    "--budget is needed.",
+                    style="yellow",
+                    soft_wrap=True,
+                )
+            of_task.append(result)
+        if not as_json:
+            out.print(table_of(of_task))
+        results.extend(of_task)
+    if as_json:
+        out.print_json(json.dumps([result.model_dump(mode="json") for result in results]))
+    else:
+        out.print(f"Results and traces are in {target}", markup=False, soft_wrap=True)
+
+
+def default_folder(model: str, settings: "Settings") -> Path:
+    """Where results go when the user does not say: one folder per checkpoint, profile and seed."""
+    path = Path(model).expanduser()
+    name = path.resolve().name if path.is_dir() else model.replace("/", "--")
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
+    what = settings.profile
+    if what == "custom":
+        what = f"custom-{settings.examples}x{settings.budget:.3g}".replace("+", "")
+    return Path("scores") / f"{slug}-{what}{f'-seed{settings.seed}' if settings.seed else ''}"
+
+
+def _show_plan(
+    victim: "Victim",
+    evaluations: "list[EvaluationSet]",
+    attacks: "list[Attack]",
+    settings: "Settings",
+    batch_size: int | None,
+    as_json: bool,
+) -> None:
+    from ..benchmark import format_gpu_time
+    from ..benchmark.budget import format_flop
+    from ..benchmark.plan import plan
+
+    plans = [
+        (evaluation.task, attack.name, plan(victim, evaluation, attack, settings, batch_size))
+        for evaluation in evaluations
+        for attack in attacks
+    ]
+    if as_json:
+        out.print_json(json.dumps([{"task": task, "attack": attack, **asdict(each)} for task, attack, each in plans]))
+        return
+    for task, attack, each in plans:
+        table = Table(title=f"{task} × {attack}", title_justify="left", title_style="bold", box=None, show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        truncated = f", {each.truncated} shortened to fit the context" if each.truncated else ""
+        table.add_row(
+            "examples",
+            f"{each.examples} of {each.median_tokens} tokens (median; longest {each.longest_tokens}){truncated}",
+        )
+        table.add_row("parameters", f"{each.parameters:,}")
+        table.add_row("forward pass", f"{format_flop(each.forward_cost)} = {format_gpu_time(each.forward_cost)}")
+        table.add_row("iteration", f"{format_flop(each.iteration_cost)} = {format_gpu_time(each.iteration_cost)}")
+        fits = ", ".join(f"{count:,} at {format_gpu_time(tier)}" for tier, count in each.iterations.items())
+        table.add_row("iterations", fits)
+        table.add_row("rate", f"{each.candidates_per_second:,.0f} strings/s, measured now")
+        table.add_row("time", f"at most {duration(each.seconds)}, if every example holds; less for what breaks")
+        table.add_row("memory", f"{size(each.memory)} at the peak, measured now; {size(each.available)} free")
+        out.print(table)
+        out.print()
+    out.print(f"At most {duration(sum(each.seconds for *_, each in plans))} in all. Nothing was attacked.")

@@ -1,0 +1,5 @@
+"""`holdfast train`: make a checkpoint for a task."""
+
+
+def train() -> None:
+    """Train."""

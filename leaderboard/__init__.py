@@ -1,0 +1,1 @@
+"""holdfast.leaderboard: the public site, built from the registry of entries."""
