@@ -59,10 +59,7 @@ class BatchSize:
     def shrink(self, error: BaseException) -> None:
         """Halve after running out of memory. Raises: ResourceError when a single sequence does not fit."""
         if self.rows == 1:
-            raise ResourceError(
-                f"The victim runs out of memory on {self._device} with a single sequence; use a smaller dtype "
-                "(--dtype), another device (--device), or a machine with more memory."
-            ) from error
+            raise out_of_memory_on(self._device) from error
         self.rows = max(1, self.rows // 2)
         self._growing = False
         self._times.clear()
@@ -73,3 +70,11 @@ class BatchSize:
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether an error of PyTorch's means that memory ran out, on a card or in the host's allocator."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def out_of_memory_on(device: torch.device) -> ResourceError:
+    """The error for a single sequence that does not fit."""
+    return ResourceError(
+        f"The victim runs out of memory on {device} with a single sequence; use a smaller dtype (--dtype), another "
+        "device (--device), or a machine with more memory."
+    )

@@ -62,6 +62,7 @@ def get_profile(name: str) -> Profile:
 
 
 _UNITS = {
+    "ns": 1e-9 * GPU_SECOND,
     "us": 1e-6 * GPU_SECOND,
     "µs": 1e-6 * GPU_SECOND,
     "ms": 1e-3 * GPU_SECOND,
@@ -91,9 +92,10 @@ def format_gpu_time(cost: float) -> str:
     if cost == 0:
         return "0 s"
     seconds = cost / GPU_SECOND
-    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        # Half a unit of the last digit below the next size up, so that 0.99999 s prints as `1 s`, not `1000 ms`.
-        if seconds >= size * 0.9995:
+    # Milliseconds from 0.1 on, as the tiers are written. Half a unit of the last digit below the next unit counts as
+    # that unit, so that 0.99999 s prints as `1 s`, not `1000 ms`.
+    for unit, size, least in (("h", 3600.0, 1), ("min", 60.0, 1), ("s", 1.0, 1), ("ms", 1e-3, 0.1), ("µs", 1e-6, 1)):
+        if seconds >= size * least * 0.9995:
             return f"{_three_digits(seconds / size)} {unit}"
     return f"{_three_digits(seconds / 1e-9)} ns"
 

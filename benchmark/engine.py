@@ -192,8 +192,7 @@ class Engine:
         if int(logits.argmax()) != example.label:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
         rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, example.id))
-        with self.stopwatch.section("model"):
-            prepared = self.passes.prepare(slot)
+        prepared = self._within_memory(lambda: self.passes.prepare(slot))
         best = victim.vocabulary.draw(rng, 1, self.attack.length)[0]
         return _Lane(slot, prepared, Search(rng, victim.vocabulary, best), logits)
 

@@ -1,7 +1,8 @@
 """What a score would cost and take, before it is run: the dry run.
 
-Costs follow from the tokenized examples alone. Time and memory are measured, on one batch of candidates of a middling and of the
-longest example, and scaled to the case that every example holds for the whole budget; a victim that breaks takes less.
+Costs follow from the tokenized examples alone. Time and memory are measured, on one batch of candidates of a middling
+and of the longest example, and scaled to the case that every example holds for the whole budget; a victim that breaks
+takes less.
 """
 
 import time
@@ -51,6 +52,7 @@ def plan(
     slots = [prepare_slot(example, victim.vocabulary, attack.length, victim.context) for example in examples]
     slots.sort(key=lambda slot: slot.tokens)
     middling, longest = slots[len(slots) // 2], slots[-1]
+    victim.logits(longest.example.text())  # says what is wrong with a victim that cannot be run at all
     batch = BatchSize(batch_size, victim.device)
     passes = passes_for(victim)
 

@@ -74,12 +74,13 @@ class RecordFile:
         self.path.unlink(missing_ok=True)
 
     def _append(self, content: dict[str, Any]) -> None:
-        line = json.dumps({"check": _checksum(content), **content}, ensure_ascii=True) + "\n"
-        with _disk_errors(self.path), self.path.open("ab") as file:
+        line = json.dumps({"check": _checksum(content), **content}, ensure_ascii=True).encode("ascii") + b"\n"
+        # Unbuffered: closing a buffered file would write the rest of a line that did not fit.
+        with _disk_errors(self.path), self.path.open("ab", buffering=0) as file:
             start = file.tell()
             try:
-                file.write(line.encode("ascii"))
-                file.flush()
+                while line:
+                    line = line[file.write(line) :]
                 os.fsync(file.fileno())
             except OSError:
                 # A full disk may have taken half the line: take it back, so that the file stays readable.
@@ -110,7 +111,7 @@ class RecordFile:
             if check != _checksum(parsed):
                 raise ValueError("its checksum is wrong")
             return parsed
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise RecordError(
                 f"{self.path} is corrupt at line {number} ({error}); delete the file to start this score again, or "
                 f"restore a backup."
@@ -174,9 +175,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
                 f"The disk is full at {path}; everything finished before is saved there: free some space and run the "
                 "same command again to go on."
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise RecordError(f"{path} cannot be written ({error.strerror}); choose another --out.") from error
-        raise
+        raise RecordError(f"{path} cannot be written ({error.strerror or error}); choose another --out.") from error
 
 
 def _checksum(content: dict[str, Any]) -> str:

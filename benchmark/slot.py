@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from ..tasks import CheckpointError, Example
 from .vocabulary import AttackVocabulary
 
-SAMPLES = 32
+SAMPLES = 16
 WINDOWS = (24, 96, 384)
 
 

@@ -29,6 +29,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from ..tasks import CheckpointError, ResourceError, UsageError
+from .batch import out_of_memory, out_of_memory_on
 from .vocabulary import AttackVocabulary, attack_vocabulary
 
 DTYPES: dict[str, torch.dtype] = {
@@ -50,6 +51,15 @@ _TOKENIZER_FILES = (
     "vocab.json",
     "vocab.txt",
 )
+_VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+"""Files one of which every tokenizer has."""
 _DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _UNLIMITED = 10**9
@@ -106,7 +116,18 @@ class Victim:
         with torch.inference_mode(), one_thread_on_cpu(self.device):
             encoded = self.tokenizer(text, return_tensors="pt")
             ids = encoded["input_ids"].to(self.device)
-            output = self.judge(input_ids=ids, attention_mask=torch.ones_like(ids))
+            rows = len(embedding_table(self.judge))
+            if int(ids.max()) >= rows:
+                raise CheckpointError(
+                    f"The tokenizer of {self.reference} writes the token {int(ids.max())}, but the model has only "
+                    f"{rows} tokens; they do not belong together."
+                )
+            try:
+                output = self.judge(input_ids=ids, attention_mask=torch.ones_like(ids))
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                raise out_of_memory_on(self.device) from error
             return output.logits[0].float().cpu().numpy()
 
     def classify(self, text: str) -> int:
@@ -187,7 +208,7 @@ def _device(device: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-        torch.empty(1, device=chosen)
+        torch.zeros(1, device=chosen).item()
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
             f"The device '{device}' cannot be used here ({_first_line(error)}); try --device cpu."
@@ -241,10 +262,10 @@ def _check_files(folder: Path, name: str) -> None:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, AttributeError) as error:
+            shards = {Path(shard).name for shard in json.loads(index.read_bytes())["weight_map"].values()}
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{index} is not a readable index of weight files; download it again.") from error
-        missing = sorted(shard for shard in shards if not (folder / Path(shard).name).is_file())
+        missing = sorted(shard for shard in shards if not (folder / shard).is_file())
         if missing:
             raise CheckpointError(
                 f"{name} is half downloaded: {len(missing)} of {len(shards)} weight files are missing, the first of "
@@ -260,6 +281,8 @@ def _check_files(folder: Path, name: str) -> None:
         raise CheckpointError(
             f"{name} has no model.safetensors; download the weights, or save them with save_pretrained."
         )
+    if not any((folder / file).is_file() for file in _VOCABULARIES):
+        raise CheckpointError(f"{name} has no tokenizer; save a tokenizer.json beside the weights.")
 
 
 def _load_config(folder: Path, name: str) -> Any:
@@ -269,6 +292,10 @@ def _load_config(folder: Path, name: str) -> Any:
         raise CheckpointError(
             f"The config.json of {name} does not describe a model that transformers knows without running the "
             f"checkpoint's own code ({_first_line(error)})."
+        ) from error
+    except Exception as error:  # the checks that configurations make of themselves raise their own
+        raise CheckpointError(
+            f"The config.json of {name} contradicts itself ({_one_line(error)}); download it again."
         ) from error
     if config.num_labels != 2:
         raise CheckpointError(
@@ -308,14 +335,15 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.devic
             use_safetensors=True,
             dtype=dtype,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except (SafetensorError, EOFError) as error:
         raise CheckpointError(
             f"The weights of {name} are damaged or half downloaded ({_first_line(error)}); download them again."
         ) from error
-    except torch.OutOfMemoryError as error:
-        raise _too_large(name, device) from error
     except (ValueError, KeyError, OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise _too_large(name, device) from error
         raise CheckpointError(
             f"{name} cannot be loaded as a sequence classifier ({_first_line(error)}); check that it was saved by "
             "AutoModelForSequenceClassification."
@@ -329,6 +357,12 @@ def _load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.devic
         raise CheckpointError(
             f"{name} is not a whole classifier: {len(missing)} weights are missing from it, among them {missing[0]}; "
             "fine-tune it as a sequence classifier first, or download it again."
+        )
+    if info["mismatched_keys"]:
+        mismatched = sorted(key for key, *_ in info["mismatched_keys"])
+        raise CheckpointError(
+            f"The weights of {name} are not those that its config.json describes: {len(mismatched)} have another "
+            f"shape, among them {mismatched[0]}; download both again."
         )
     try:
         model = model.to(device)
@@ -354,4 +388,8 @@ def _context(config: Any, tokenizer: PreTrainedTokenizerFast) -> int:
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0].strip().rstrip(".") if lines else type(error).__name__
+    return lines[0].strip().rstrip(".:") if lines else type(error).__name__
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

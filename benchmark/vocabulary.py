@@ -47,7 +47,7 @@ def attack_vocabulary(tokenizer: PreTrainedTokenizerFast, size: int, exclude: Co
 
     size: rows of the victim's embedding table; tokens beyond it cannot be fed to the victim.
     exclude: further tokens that may not be written, such as the pad token where it is not marked special.
-    Raises: CheckpointError when no token qualifies.
+    Raises: CheckpointError when fewer than two tokens qualify.
     """
     backend = tokenizer.backend_tokenizer
     special = {*tokenizer.all_special_ids, *exclude}
@@ -65,6 +65,11 @@ def attack_vocabulary(tokenizer: PreTrainedTokenizerFast, size: int, exclude: Co
             f"The attack vocabulary of {tokenizer.name_or_path or 'this tokenizer'} is empty: none of its "
             f"{len(candidates)} ordinary tokens decodes to text that re-encodes to itself, so no attack string can be "
             "written; check that tokenizer.json belongs to this checkpoint."
+        )
+    if len(kept) == 1:
+        raise CheckpointError(
+            f"The attack vocabulary of {tokenizer.name_or_path or 'this tokenizer'} has a single token, "
+            f"{kept[0][1]!r}, so there is nothing to search; check that tokenizer.json belongs to this checkpoint."
         )
     ids = np.array([token_id for token_id, _ in kept], dtype=np.int64)
     texts = tuple(piece for _, piece in kept)

@@ -4,6 +4,8 @@ Errors that are the user's to mend are one sentence on standard error and an exi
 run says how to go on.
 """
 
+import errno
+import io
 import sys
 import traceback
 from importlib.metadata import version
@@ -11,11 +13,13 @@ from typing import Annotated
 
 import typer
 
-from ..tasks import HoldfastError
+from ..tasks import HoldfastError, ResourceError
 from . import demo, score, show, tasks, train
 from .terminal import err, out
 
 INTERRUPTED = 130
+_VERBOSE = ("--verbose", "-v")
+"""Understood anywhere on the command line, so that it can be added to the end of a command that failed."""
 
 app = typer.Typer(
     name="holdfast",
@@ -41,31 +45,41 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _holdfast(
-    context: typer.Context,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")] = False,
-    _: Annotated[
+    _verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the traceback of an error.")] = False,
+    _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    context.obj = {"verbose": verbose}
+    # `main` has seen to --verbose; it is declared for the help.
+    pass
 
 
 def main() -> None:
     """Run the command line. Exits with 0, or with the code of what went wrong (docs/cli.md)."""
-    verbose = any(argument in ("--verbose", "-v") for argument in sys.argv[1:])
+    verbose = any(argument in _VERBOSE for argument in sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets its code instead of an error.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(args=[argument for argument in sys.argv[1:] if argument not in _VERBOSE])
     except HoldfastError as error:
         _say(str(error), verbose)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _say("Interrupted.", verbose)
         sys.exit(INTERRUPTED)
+    except MemoryError:
+        _say("The machine ran out of memory; score fewer examples, a smaller model, or use a larger machine.", verbose)
+        sys.exit(ResourceError.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone, as `head` does; there is nobody left to tell.
         sys.stderr.close()
         sys.exit(141)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _say("The disk is full, or the file that the output goes to; free some space and run it again.", verbose)
+            sys.exit(ResourceError.exit_code)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         _say(
             f"This should not have happened ({reason}); run it again with --verbose and report what it shows.", verbose

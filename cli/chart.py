@@ -34,7 +34,7 @@ def chart(curves: Sequence[tuple[str, Result]], width: int = 60) -> Text:
                 grid[between][column], colours[between][column] = "│", _COLOURS[number % len(_COLOURS)]
             grid[row][column], colours[row][column] = _MARKS[number % len(_MARKS)], _COLOURS[number % len(_COLOURS)]
             before = row
-    text = Text("robust accuracy\n", style="dim")
+    text = Text("robust accuracy, by GPU time per example\n", style="dim")
     for row in range(_ROWS + 1):
         text.append(f"{100 - 10 * row:>4}% ┤" if row % 2 == 0 else "      │", style="dim")
         for character, colour in zip(grid[row], colours[row], strict=True):
@@ -61,4 +61,4 @@ def _axis(low: float, high: float, width: int) -> str:
             continue
         line[column] = "┴"
         labels[start : start + len(label)] = label
-    return "      └" + "".join(line) + "\n       " + "".join(labels).rstrip() + "   GPU time per example"
+    return "      └" + "".join(line) + "\n       " + "".join(labels).rstrip()

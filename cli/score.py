@@ -95,7 +95,7 @@ def score(
     chosen = [get_task(name) for name in (OFFICIAL_TASKS if task == ["all"] else dict.fromkeys(task))]
     attacks = [get_attack(name) for name in dict.fromkeys(attack or OFFICIAL_ATTACKS)]
     settings = Settings.of(
-        get_profile(profile), examples=examples, budget=parse_budget(budget) if budget else None, seed=seed
+        get_profile(profile), examples=examples, budget=None if budget is None else parse_budget(budget), seed=seed
     )
     target = folder or default_folder(model, settings)
     evaluations = [each.evaluation(mirror=mirror) for each in chosen]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..tasks import RecordError
-from .terminal import duration, out, size
+from .terminal import duration, out, size, visible
 
 if TYPE_CHECKING:
     from ..benchmark import Result
@@ -58,16 +58,17 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
 
     first = results[0]
     victim = first.victim
+    # A result may be somebody else's, so its names are shown as hostile text.
     heading = Text.assemble(
-        (f"{first.task.name}", "bold"),
-        f"  {victim.reference}" + (f"@{victim.revision[:12]}" if victim.revision else ""),
-        (f"\n{victim.architecture}, {victim.parameters:,} parameters, {victim.dtype}", "dim"),
+        (visible(first.task.name), "bold"),
+        visible("  " + victim.reference) + (visible(f"@{victim.revision[:12]}") if victim.revision else ""),
+        ("\n" + visible(f"{victim.architecture}, {victim.parameters:,} parameters, {victim.dtype}"), "dim"),
         (f"; clean accuracy {clean_accuracy(first)} on {first.summary.examples} examples", ""),
     )
     table = Table(box=None, pad_edge=False)
     table.add_column("", style="bold", no_wrap=True)
     for result in results:
-        table.add_column(result.attack.name, justify="left", no_wrap=True)
+        table.add_column(Text(visible(result.attack.name)))
     tiers = sorted({tier for result in results for tier in shown_costs(result)})
     for tier in tiers:
         table.add_row(f"robust at {format_gpu_time(tier)}", *(accuracy_at(result, tier) for result in results))
@@ -75,12 +76,15 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
         ("broken of clean-correct", success_of),
         ("median break cost", median_of),
         ("area under curve", area_of),
-        ("wall time", time_of),
+        ("charged / executed", lambda result: f"{result.run.canonical_flop:.2e} / {result.run.executed_flop:.2e} FLOP"),
+        ("wall time", lambda result: duration(result.run.seconds.total)),
+        ("model / tokens / rest", time_shares),
+        ("peak memory", lambda result: size(result.run.peak_memory)),
         ("flags", lambda result: ", ".join(result.flags) or "none"),
     ):
-        table.add_row(label, *(cell(result) for result in results))
-    body = Group(heading, Text(), table, Text(), chart([(result.attack.name, result) for result in results]), Text())
-    return body
+        table.add_row(label, *(Text(visible(cell(result))) for result in results))
+    curves = chart([(visible(result.attack.name), result) for result in results])
+    return Group(heading, Text(), table, Text(), curves, Text())
 
 
 def shown_costs(result: "Result") -> list[float]:
@@ -122,14 +126,13 @@ def area_of(result: "Result") -> str:
     return "needs a budget of 1 s" if area is None else f"{area:.3f}"
 
 
-def time_of(result: "Result") -> str:
+def time_shares(result: "Result") -> str:
+    """Where the wall time went."""
     seconds = result.run.seconds
     if not seconds.total:
-        return "none"
-    shares = ", ".join(
-        f"{name} {getattr(seconds, name) / seconds.total:.0%}" for name in ("model", "tokenization", "rest")
-    )
-    return f"{duration(seconds.total)} ({shares}; {size(result.run.peak_memory)})"
+        return ""
+    parts = (seconds.model, seconds.tokenization, seconds.rest)
+    return " / ".join(f"{part / seconds.total:.0%}" for part in parts)
 
 
 def figures(result: "Result") -> dict[str, object]:

@@ -1,5 +1,7 @@
 """`holdfast tasks` and `holdfast attacks`: what there is to score on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +26,9 @@ def list_tasks() -> None:
     """List the tasks."""
     table = Table("task", "asks", "labels", box=None, pad_edge=False)
     for name in task_names():
-        task = get_task(name)
-        table.add_row(name, task.description, " / ".join(task.labels))
+        with _one_broken_package_is_a_note():
+            task = get_task(name)
+            table.add_row(Text(name), Text(task.description), Text(" / ".join(task.labels)))
     out.print(table)
 
 
@@ -82,7 +85,17 @@ def attacks() -> None:
 
     table = Table("attack", "what it does", "parameters", "source", box=None, pad_edge=False)
     for name in attack_names():
-        attack = get_attack(name)
-        parameters = ", ".join(f"{key} {value}" for key, value in attack_parameters(attack).items())
-        table.add_row(name, attack.summary, parameters, attack.citation)
+        with _one_broken_package_is_a_note():
+            attack = get_attack(name)
+            parameters = ", ".join(f"{key} {value}" for key, value in attack_parameters(attack).items())
+            table.add_row(Text(name), Text(attack.summary), Text(parameters), Text(attack.citation))
     out.print(table)
+
+
+@contextmanager
+def _one_broken_package_is_a_note() -> Iterator[None]:
+    """Somebody else's task or attack that cannot be loaded does not hide the others."""
+    try:
+        yield
+    except HoldfastError as error:
+        err.print(str(error), style="yellow", markup=False, soft_wrap=True)

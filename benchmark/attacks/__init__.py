@@ -1,8 +1,11 @@
 """The attacks, and how to find one by name.
 
 Attacks are registered through the entry-point group `holdfast.attacks`; another package adds one by declaring a class
-there that follows the `Attack` protocol and can be made without arguments.
+there that follows the `Attack` protocol, is a frozen dataclass (its fields are the parameters that a result records)
+and can be made without arguments.
 """
+
+from dataclasses import is_dataclass
 
 from ...tasks import Registry
 from .protocol import Attack, Search, SlotGradient
@@ -24,8 +27,11 @@ def get_attack(name: str) -> Attack:
     Raises: UsageError when there is none, or when the package that announces it cannot be loaded.
     """
     kind = _ATTACKS.load(name)
-    attack = kind() if isinstance(kind, type) else None
-    if not isinstance(attack, Attack) or attack.name != name:
+    try:
+        attack = kind() if isinstance(kind, type) else None
+    except TypeError as error:  # it needs arguments
+        raise _ATTACKS.refuse(name) from error
+    if not isinstance(attack, Attack) or not is_dataclass(attack) or attack.name != name:
         raise _ATTACKS.refuse(name)
     return attack
 

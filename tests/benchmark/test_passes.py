@@ -1,0 +1,106 @@
+"""However a victim is run, it gives the logits and the gradient of its own full pass."""
+
+import numpy as np
+import pytest
+import torch
+import victims
+from plain import plain_gradient
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import MistralConfig
+from victims import ARCHITECTURES, DECODERS, save_checkpoint
+
+from holdfast.benchmark import load_victim
+from holdfast.benchmark.passes import FullText, SharedPrefix, Unit, passes_for
+from holdfast.benchmark.slot import prepare_slot, survivors
+from holdfast.tasks import Example
+
+EXAMPLES = [
+    Example(f"e{number}", "the farmer said yellow apple\n" * (1 + number % 3) + "pepper?\n", after, number % 2)
+    for number, after in enumerate(["\nYes or no?", "\nYes or no?", "\nYes or no?"])
+]
+
+
+def prepared(victim, count=6):
+    """Slots, and for each `count` strings that survive in it with their texts."""
+    rng = np.random.default_rng(0)
+    slots = [prepare_slot(example, victim.vocabulary, 10, victim.context) for example in EXAMPLES]
+    drawn = [victim.vocabulary.draw(rng, 40, 10) for _ in slots]
+    checked = survivors(victim.vocabulary, list(zip(slots, drawn, strict=True)))
+    strings = [rows[alive][:count] for rows, (alive, _) in zip(drawn, checked, strict=True)]
+    texts = [[text for text, lives in zip(written, alive, strict=True) if lives][:count] for alive, written in checked]
+    return slots, strings, texts
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_batched_logits_are_those_of_the_public_path(tmp_path, architecture):
+    victim = load_victim(save_checkpoint(tmp_path, architecture))
+    passes = passes_for(victim)
+    slots, strings, texts = prepared(victim)
+    units = [Unit(passes.prepare(slot), rows) for slot, rows in zip(slots, strings, strict=True)]
+    expected = np.array(
+        [[victim.logits(slot.example.text(text)) for text in own] for slot, own in zip(slots, texts, strict=True)]
+    )
+    np.testing.assert_allclose(passes.logits(units).numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", DECODERS)
+def test_decoders_share_their_prefix(tmp_path, architecture):
+    assert isinstance(passes_for(load_victim(save_checkpoint(tmp_path, architecture))), SharedPrefix)
+
+
+def test_a_decoder_with_a_sliding_window_gets_the_full_text(tmp_path, monkeypatch):
+    def mistral(size):
+        return MistralConfig(
+            vocab_size=size, num_key_value_heads=2, sliding_window=16, max_position_embeddings=256, **victims._COMMON
+        )
+
+    monkeypatch.setitem(ARCHITECTURES, "mistral", mistral)
+    victim = load_victim(save_checkpoint(tmp_path, "mistral"))
+    passes = passes_for(victim)
+    assert isinstance(passes, FullText)
+    slots, strings, texts = prepared(victim)
+    units = [Unit(passes.prepare(slot), rows) for slot, rows in zip(slots, strings, strict=True)]
+    expected = np.array(
+        [[victim.logits(slot.example.text(text)) for text in own] for slot, own in zip(slots, texts, strict=True)]
+    )
+    np.testing.assert_allclose(passes.logits(units).numpy(), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_slot_gradient_is_that_of_the_one_hot_tokens(tmp_path, architecture):
+    victim = load_victim(save_checkpoint(tmp_path, architecture))
+    passes = passes_for(victim)
+    slots, strings, _ = prepared(victim, count=1)
+    units = [Unit(passes.prepare(slot), rows) for slot, rows in zip(slots, strings, strict=True)]
+    gradients = passes.slot_gradient(units)
+    for slot, rows, ours in zip(slots, strings, gradients, strict=True):
+        expected = plain_gradient(victim, slot, rows[0])
+        assert expected.abs().max() > 0
+        torch.testing.assert_close(ours, expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-3)
+
+
+def test_a_text_that_begins_with_the_slot_has_no_prefix_to_share(tmp_path):
+    victim = load_victim(save_checkpoint(tmp_path))
+    passes = passes_for(victim)
+    slot = prepare_slot(Example("bare", "", "\nYes or no?", 0), victim.vocabulary, 10, victim.context)
+    assert slot.prefix == ()
+    strings = victim.vocabulary.draw(np.random.default_rng(3), 50, 10)
+    [(alive, texts)] = survivors(victim.vocabulary, [(slot, strings)])
+    expected = [victim.logits(slot.example.text(text)) for text, lives in zip(texts, alive, strict=True) if lives]
+    ours = passes.logits([Unit(passes.prepare(slot), strings[alive])])[0].numpy()
+    np.testing.assert_allclose(ours, np.array(expected), atol=2e-5)
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neox", "qwen2", "bert"])
+def test_the_count_of_executed_operations_is_pytorchs_own(tmp_path, architecture):
+    victim = load_victim(save_checkpoint(tmp_path, architecture))
+    passes = passes_for(victim)
+    slots, strings, _ = prepared(victim)
+    units = [Unit(passes.prepare(slot), rows) for slot, rows in zip(slots, strings, strict=True)]
+    passes.executed = 0.0
+    # The fused attention kernels are counted by hand below: PyTorch's counter does not know the CPU's.
+    with FlopCounterMode(display=False) as counter:
+        passes.logits(units)
+    counted = sum(flops for name, flops in counter.get_flop_counts()["Global"].items() if "attention" not in str(name))
+    assert counted == pytest.approx(passes.executed, rel=0.25)
+    assert counted <= passes.executed, "attention comes on top of the linear layers"

@@ -1,0 +1,133 @@
+"""Small real checkpoints of several architectures, for tests: random weights, real tokenizers trained on the spot."""
+
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    ModernBertConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
+)
+
+TEXT = [
+    f"{a} {b}\nthe {c} of a {a}, said {b}: is it {c}? Yes or no."
+    for a, b, c in zip(
+        ["apple", "river", "stone", "cloud", "lantern", "orchard", "pepper", "violin", "garden", "marble"] * 8,
+        ["winter", "summer", "autumn", "spring", "morning", "evening", "yellow", "purple", "copper", "silver"] * 8,
+        ["teacher", "farmer", "painter", "sailor", "doctor", "lawyer", "singer", "dancer", "writer", "pilot"] * 8,
+        strict=True,
+    )
+]
+
+_COMMON = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "num_labels": 2,
+}
+
+ARCHITECTURES = {
+    "gpt_neox": lambda size: GPTNeoXConfig(vocab_size=size, max_position_embeddings=256, **_COMMON),
+    "llama": lambda size: LlamaConfig(vocab_size=size, num_key_value_heads=2, max_position_embeddings=256, **_COMMON),
+    "qwen2": lambda size: Qwen2Config(vocab_size=size, num_key_value_heads=2, max_position_embeddings=256, **_COMMON),
+    "qwen3": lambda size: Qwen3Config(
+        vocab_size=size, num_key_value_heads=2, head_dim=8, max_position_embeddings=256, **_COMMON
+    ),
+    "gpt2": lambda size: GPT2Config(
+        vocab_size=size, n_embd=32, n_layer=2, n_head=4, n_positions=256, num_labels=2, bos_token_id=0, eos_token_id=0
+    ),
+    "bert": lambda size: BertConfig(vocab_size=size, max_position_embeddings=256, **_COMMON),
+    "modernbert": lambda size: ModernBertConfig(
+        vocab_size=size,
+        max_position_embeddings=256,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        cls_token_id=0,
+        sep_token_id=0,
+        **_COMMON,
+    ),
+}
+DECODERS = ("gpt_neox", "llama", "qwen2", "qwen3", "gpt2")
+
+
+def byte_level_tokenizer(size: int = 400, *, pad: bool = True) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer, as GPT-2's and Pythia's."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    special = {"pad_token": "<|endoftext|>"} if pad else {}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", **special)
+
+
+def word_piece_tokenizer(size: int = 400) -> PreTrainedTokenizerFast:
+    """A lower-casing WordPiece tokenizer with [CLS] and [SEP], as BERT's."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(
+        TEXT, trainers.WordPieceTrainer(vocab_size=size, special_tokens=specials, show_progress=False)
+    )
+    ids = {name: tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]")}
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=list(ids.items()))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+
+
+def save_checkpoint(
+    folder: Path, architecture: str = "gpt_neox", tokenizer: PreTrainedTokenizerFast | None = None, scale: float = 3.0
+) -> Path:
+    """Write a checkpoint with random weights, spread widely enough that labels differ between texts."""
+    encoder = architecture in ("bert", "modernbert")
+    tokenizer = tokenizer or (word_piece_tokenizer() if encoder else byte_level_tokenizer())
+    config = ARCHITECTURES[architecture](len(tokenizer))
+    if tokenizer.pad_token_id is not None:
+        config.pad_token_id = tokenizer.pad_token_id
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.mul_(scale)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def metaspace_tokenizer(size: int = 300) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer that writes spaces as ▁, as SentencePiece's."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="first")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=size,
+        special_tokens=["<pad>", "<unk>", "</s>"],
+        unk_token="<unk>",
+        initial_alphabet=list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:?!'\n"),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</s>")
