@@ -10,13 +10,14 @@ The unit of budget is the GPU-second: 4e14 FLOP, an H100-class card at 40 % of i
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ..tasks import UsageError
 
 GPU_SECOND = 4e14
 """FLOP in one GPU-second."""
 
-TIERS: tuple[float, ...] = tuple(seconds * GPU_SECOND for seconds in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0))
+TIERS: tuple[float, ...] = (4e10, 4e11, 4e12, 4e13, 4e14, 4e15)
 """The budgets at which robust accuracy is quoted, in FLOP per example: 0.1 ms to 10 s of GPU time."""
 
 
@@ -46,10 +47,10 @@ class Profile:
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("quick", 50, 1e-3 * GPU_SECOND, "a first look: about a minute on a laptop CPU for a tiny model"),
-        Profile("lite", 200, 1e-2 * GPU_SECOND, "enough examples to be ranked, at the small tiers"),
-        Profile("standard", 200, 1.0 * GPU_SECOND, "the leaderboard's usual measurement"),
-        Profile("full", 500, 10.0 * GPU_SECOND, "the whole evaluation set at the largest tier"),
+        Profile("quick", 50, TIERS[1], "a first look: about a minute on a laptop CPU for a tiny model"),
+        Profile("lite", 200, TIERS[2], "enough examples to be ranked, at the small tiers"),
+        Profile("standard", 200, TIERS[4], "the leaderboard's usual measurement"),
+        Profile("full", 500, TIERS[5], "the whole evaluation set at the largest tier"),
     )
 }
 
@@ -62,16 +63,17 @@ def get_profile(name: str) -> Profile:
 
 
 _UNITS = {
-    "ns": 1e-9 * GPU_SECOND,
-    "us": 1e-6 * GPU_SECOND,
-    "µs": 1e-6 * GPU_SECOND,
-    "ms": 1e-3 * GPU_SECOND,
-    "s": GPU_SECOND,
-    "min": 60 * GPU_SECOND,
-    "h": 3600 * GPU_SECOND,
-    "flop": 1.0,
-    "flops": 1.0,
+    "ns": 400_000,
+    "us": 400_000_000,
+    "µs": 400_000_000,
+    "ms": 400_000_000_000,
+    "s": 400_000_000_000_000,
+    "min": 24_000_000_000_000_000,
+    "h": 1_440_000_000_000_000_000,
+    "flop": 1,
+    "flops": 1,
 }
+"""In FLOP; whole numbers, so that `0.1ms` is the tier of that name to the last digit."""
 _BUDGET = re.compile(r"([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-zµ]+)", re.IGNORECASE)
 
 
@@ -79,7 +81,7 @@ def parse_budget(text: str) -> float:
     """FLOP per example from `10ms`, `1 s`, `0.5min` (GPU time) or `4e12 FLOP`. Raises: UsageError."""
     match = _BUDGET.fullmatch(text.strip())
     if match and match[2].lower() in _UNITS:
-        budget = float(match[1]) * _UNITS[match[2].lower()]
+        budget = float(Decimal(match[1]) * _UNITS[match[2].lower()])
         if 0 < budget < math.inf:
             return budget
     raise UsageError(

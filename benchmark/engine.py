@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from ..tasks import CheckpointError, Example
+from ..tasks import CheckpointError, Example, UsageError
 from .attacks import Attack, Search, SlotGradient
 from .batch import BatchSize, out_of_memory
 from .budget import cost_of_iteration
@@ -35,6 +35,8 @@ LOW_PRECISION = 2e-2
 """The same for a low-precision pass against the fp32 judge."""
 PATIENCE = 64
 """Times that an attack is asked to replace proposals that did not survive, before it goes on with fewer."""
+LANES = 8
+"""Examples in lockstep, at least: their gradients share one pass."""
 AHEAD = (16, 256)
 """Strings of a non-adaptive attack scored at once for one example: at first, and at most."""
 
@@ -134,9 +136,10 @@ class Engine:
     def run(self, examples: Sequence[Example]) -> Iterator[Record]:
         """Attack examples and yield a record for each as soon as it is finished, longest examples first.
 
-        Raises: CheckpointError when the victim cannot be attacked (non-finite logits, context too short), ResourceError
-        when memory runs out on a single sequence.
+        Raises: UsageError for examples that are not binary or share an id, CheckpointError when the victim cannot be
+        attacked (non-finite logits, context too short), ResourceError when memory runs out on a single sequence.
         """
+        _check(examples)
         waiting = deque(self._longest_first(examples))
         lanes: list[_Lane] = []
         finished: list[Record] = []
@@ -175,7 +178,7 @@ class Engine:
     def _lanes_wanted(self) -> int:
         """Examples in lockstep: enough to fill the batch, and the next larger one where that may be tried."""
         per_example = self.attack.candidates if self.attack.adaptive else AHEAD[1]
-        return max(4, -(-self.batch.next_rows // per_example))
+        return max(LANES, -(-self.batch.next_rows // per_example))
 
     def _open(self, example: Example) -> _Lane | Record:
         """Prepare an example; a record at once where the victim is wrong without any attack."""
@@ -271,15 +274,19 @@ class Engine:
 
     def _logits_of(self, lanes: Sequence[_Lane], strings: Sequence[np.ndarray]) -> list[np.ndarray]:
         logits = [np.zeros((len(rows), 2), dtype=np.float32) for rows in strings]
-        # Every lane's candidates are cut into pieces of one width, the last piece filled up.
-        width = max(1, min(self.batch.rows, AHEAD[1], *(len(rows) for rows in strings if len(rows))))
-        pieces = [(i, start) for i, rows in enumerate(strings) for start in range(0, len(rows), width)]
-        for batch in _batches(pieces, lambda piece: lanes[piece[0]].slot, max(1, self.batch.rows // width)):
-            units = [Unit(lanes[i].prepared, _filled(strings[i][start : start + width], width)) for i, start in batch]
-            with self.batch.timed(len(batch) * width):
-                scored = self.passes.logits(units).cpu().numpy()
-            for (i, start), own in zip(batch, scored, strict=True):
-                logits[i][start : start + width] = own[: len(strings[i]) - start]
+        # Every lane's candidates are cut into pieces, filled up to a power of two so that pieces share batches.
+        pieces: dict[int, list[tuple[int, int]]] = {}
+        for i, rows in enumerate(strings):
+            width = min(self.batch.rows, AHEAD[1], _power_of_two(len(rows)))
+            pieces.setdefault(width, []).extend((i, start) for start in range(0, len(rows), width))
+        for width, alike in pieces.items():
+            for batch in _batches(alike, lambda piece: lanes[piece[0]].slot, self.batch.rows // width):
+                cut = [strings[i][start : start + width] for i, start in batch]
+                units = [Unit(lanes[i].prepared, _filled(rows, width)) for (i, _), rows in zip(batch, cut, strict=True)]
+                with self.batch.timed(len(batch) * width):
+                    scored = self.passes.logits(units).cpu().numpy()
+                for (i, start), rows, own in zip(batch, cut, scored, strict=True):
+                    logits[i][start : start + len(rows)] = own[: len(rows)]
         return logits
 
     def _within_memory(self, work: Callable[[], Made]) -> Made:
@@ -430,6 +437,16 @@ class _Tally:
         return Progress(self.done, self.total, self.broken, self.wrong, candidates, spent)
 
 
+def _check(examples: Sequence[Example]) -> None:
+    seen: set[str] = set()
+    for example in examples:
+        if example.label not in (0, 1):
+            raise UsageError(f"Example {example.id} has the label {example.label}; labels are 0 or 1.")
+        if example.id in seen:
+            raise UsageError(f"Two examples have the id {example.id}; ids seed the attack, so each needs its own.")
+        seen.add(example.id)
+
+
 def _stream(seed: int, task: str, attack: str, example_id: str) -> int:
     """The seed of an example's own random stream."""
     key = f"{seed}\0{task}\0{attack}\0{example_id}".encode()
@@ -444,6 +461,11 @@ def _batches(items: Sequence[Item], slot_of: Callable[[Item], Slot], size: int) 
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]
+
+
+def _power_of_two(count: int) -> int:
+    """The smallest power of two that is not below `count`, at least 1."""
+    return 1 << max(0, count - 1).bit_length()
 
 
 def _filled(rows: np.ndarray, width: int) -> np.ndarray:

@@ -134,13 +134,13 @@ def locked(folder: Path) -> Iterator[None]:
     with _disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
-    try:
-        with _disk_errors(folder):
+    with _disk_errors(folder):
+        try:
             lock.acquire(timeout=0)
-    except Timeout as error:
-        raise RecordError(
-            f"Another run is writing to {folder}; wait until it has finished, or choose another --out."
-        ) from error
+        except Timeout as error:
+            raise RecordError(
+                f"Another run is writing to {folder}; wait until it has finished, or choose another --out."
+            ) from error
     try:
         yield
     finally:

@@ -43,7 +43,8 @@ def score(
         typer.Option(
             "--attack",
             "-a",
-            help="Attack to run; repeat for several [default: the official ones].",
+            help="Attack to run; repeat for several.",
+            show_default="the official ones",
             autocompletion=_attack_names,
         ),
     ] = None,
@@ -53,19 +54,19 @@ def score(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all random draws.")] = 0,
     device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, cuda:1, … [default: a card, if any].")
+        str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ….", show_default="a card, if any")
     ] = None,
     dtype: Annotated[
         str | None,
-        typer.Option("--dtype", help="float32, bfloat16 or float16 [default: bfloat16 on cards, else float32]."),
+        typer.Option("--dtype", help="float32, bfloat16 or float16.", show_default="bfloat16 on cards, else float32"),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", min=1, help="Sequences per forward pass [default: found automatically]."),
+        typer.Option("--batch-size", min=1, help="Sequences per forward pass.", show_default="found automatically"),
     ] = None,
     mirror: Mirror = None,
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Results folder [default: scores/MODEL-PROFILE].")
+        Path | None, typer.Option("--out", "-o", help="Results folder.", show_default="scores/MODEL-PROFILE")
     ] = None,
     accept_other_data: Annotated[
         bool,

@@ -1,5 +1,156 @@
-"""`holdfast train`: make a checkpoint for a task."""
+"""`holdfast train`: make a checkpoint for a task, undefended or adversarially trained."""
+
+import shlex
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..tasks import get_task, task_names
+from .tasks import Mirror
+from .terminal import duration, err, out
+
+if TYPE_CHECKING:
+    from ..submissions.recipes import TrainingProgress, TrainingRecord
+
+Settings = TypeVar("Settings")
 
 
-def train() -> None:
-    """Train."""
+def train(
+    task: Annotated[str, typer.Option("--task", "-t", help="Task to train for.", autocompletion=task_names)],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="New folder for the checkpoint.")],
+    recipe: Annotated[
+        Literal["standard", "adversarial"],
+        typer.Option("--recipe", help="standard: random tokens in the slot; adversarial: rounds of GCG on top of it."),
+    ] = "standard",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base", help="Checkpoint to start from, a folder or owner/name@commit.", show_default="from scratch"
+        ),
+    ] = None,
+    layers: Annotated[int | None, typer.Option(help="From scratch: layers.")] = None,
+    width: Annotated[int | None, typer.Option(help="From scratch: width of the residual stream.")] = None,
+    heads: Annotated[int | None, typer.Option(help="From scratch: attention heads.")] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="From scratch: tokens of the tokenizer.")] = None,
+    examples: Annotated[int | None, typer.Option(help="Training examples.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Standard stage: passes over the examples.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Texts per training step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Standard stage: peak learning rate.")] = None,
+    context: Annotated[int | None, typer.Option(help="Longest text to train on, in tokens.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Adversarial stage: rounds of attack and training.")] = None,
+    attacked: Annotated[int | None, typer.Option(help="Adversarial stage: examples attacked per round.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Adversarial stage: GCG iterations per example.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Adversarial stage: training steps per round.")] = None,
+    mix: Annotated[float | None, typer.Option(help="Adversarial stage: share of broken examples in the steps.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all random draws.")] = 0,
+    device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.", show_default="a card, if any")] = None,
+    mirror: Mirror = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the training record as JSON.")] = False,
+) -> None:
+    """Train a classifier for a task; training compute is metered and written beside it.
+
+    Settings that are not given are the task's own, made to train in minutes on two CPU cores.
+    """
+    from ..submissions.recipes import defaults_for
+    from ..submissions.recipes import train as run_training
+
+    chosen = get_task(task)
+    defaults = defaults_for(chosen)
+    given = {
+        "layers": layers,
+        "width": width,
+        "heads": heads,
+        "vocabulary": vocabulary,
+        "examples": examples,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "context": context,
+        "rounds": rounds,
+        "attacked": attacked,
+        "iterations": iterations,
+        "steps": steps,
+        "mix": mix,
+    }
+    shape = _changed(defaults.shape, {key: given[key] for key in ("layers", "width", "heads", "vocabulary")})
+    with _Bars() as bars:
+        record = run_training(
+            chosen,
+            folder,
+            recipe=recipe,
+            base=base,
+            shape=None if base is not None and shape == defaults.shape else shape,
+            standard=_changed(
+                defaults.standard,
+                {key: given[key] for key in ("examples", "epochs", "batch_size", "learning_rate", "context")},
+            ),
+            adversarial=_changed(
+                defaults.adversarial, {key: given[key] for key in ("rounds", "attacked", "iterations", "steps", "mix")}
+            ),
+            seed=seed,
+            mirror=mirror,
+            device=device,
+            on_progress=bars.report,
+            command=shlex.join(["holdfast", *sys.argv[1:]]),
+        )
+    if as_json:
+        out.print_json(record.model_dump_json())
+    else:
+        _print(record, folder)
+
+
+def _changed(settings: Settings, given: dict[str, Any]) -> Settings:
+    """Settings with those replaced that the user gave."""
+    names = {field.name for field in fields(settings)}  # type: ignore[arg-type]
+    return replace(settings, **{k: v for k, v in given.items() if v is not None and k in names})  # type: ignore[type-var]
+
+
+def _print(record: "TrainingRecord", folder: Path) -> None:
+    compute = record.compute
+    out.print(
+        f"{record.parameters:,} parameters; clean accuracy {record.clean_accuracy:.1%} on {record.held_out} "
+        "training examples kept aside"
+    )
+    for one in record.rounds:
+        out.print(
+            f"  round {one.number}: {one.attack_success:.0%} of {one.attacked} broken before, "
+            f"clean accuracy {one.clean_accuracy:.1%} after"
+        )
+    out.print(f"compute: fine-tuning {compute.fine_tuning:.2e} FLOP, defence {compute.defence:.2e} FLOP")
+    out.print(f"Done in {duration(record.seconds)}. The checkpoint is in {folder}", markup=False, soft_wrap=True)
+
+
+class _Bars:
+    """A bar per stage of training, where there is a terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=err,
+            transient=True,
+            disable=not err.is_terminal,
+        )
+        self._stage: str | None = None
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def report(self, now: "TrainingProgress") -> None:
+        stage = f"{now.stage} training" if now.stage == "standard" else f"round {now.round}: {now.stage}"
+        if stage != self._stage:
+            self._stage = stage
+            self._task = self._progress.add_task(stage, total=now.total, note="")
+        note = "" if now.loss is None else f"loss {now.loss:.3f}"
+        self._progress.update(self._task, completed=now.done, total=now.total, note=note)
