@@ -33,6 +33,8 @@ ROUNDING = 1e-4
 """Differences in logits, relative to 1 + their size, that the composition of an fp32 batch could turn around."""
 LOW_PRECISION = 2e-2
 """The same for a low-precision pass against the fp32 judge."""
+ATTEMPTS = 1000
+"""Random strings drawn in search of one that survives, before a slot is given up."""
 PATIENCE = 64
 """Times that an attack is asked to replace proposals that did not survive, before it goes on with fewer."""
 LANES = 8
@@ -121,6 +123,11 @@ class Engine:
         batch_size: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
+        if not attack.adaptive and attack.candidates != 1:
+            raise UsageError(
+                f"The attack {attack.name} is not adaptive, so an iteration of it is one string, not "
+                f"{attack.candidates}."
+            )
         self.victim = victim
         self.attack = attack
         self.budget = budget
@@ -196,8 +203,17 @@ class Engine:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
         rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, example.id))
         prepared = self._within_memory(lambda: self.passes.prepare(slot))
-        best = victim.vocabulary.draw(rng, 1, self.attack.length)[0]
-        return _Lane(slot, prepared, Search(rng, victim.vocabulary, best), logits)
+        return _Lane(slot, prepared, Search(rng, victim.vocabulary, self._first_string(slot, rng)), logits)
+
+    def _first_string(self, slot: Slot, rng: np.random.Generator) -> np.ndarray:
+        """A random string that survives in the slot, drawn one at a time: (length,)."""
+        for _ in range(ATTEMPTS):
+            drawn = self.victim.vocabulary.draw(rng, 1, self.attack.length)
+            with self.stopwatch.section("tokenization"):
+                [(alive, _)] = survivors(self.victim.vocabulary, [(slot, drawn)])
+            if alive[0]:
+                return drawn[0]
+        raise _nothing_survives(slot)
 
     def _spent_up(self, lane: _Lane, finished: list[Record]) -> bool:
         """Plan the lane's next iterations; when none fits the budget, finish it as held."""
@@ -259,12 +275,9 @@ class Engine:
                 lane.strings.append(strings[alive])
                 lane.texts.extend(text for text, lives in zip(texts, alive.tolist(), strict=True) if lives)
         for lane in lanes:
-            if not lane.texts and not self.attack.adaptive:
-                raise CheckpointError(
-                    f"No attack string survives in example {lane.slot.example.id}: random strings of "
-                    f"{self.attack.length} tokens do not tokenize back to themselves there; end the text before the "
-                    "slot with a line break."
-                )
+            # A gradient is charged for even when nothing comes of it; without one the search would go on for ever.
+            if not lane.texts and not self.attack.uses_gradient:
+                raise _nothing_survives(lane.slot)
 
     def _score(self, lanes: Sequence[_Lane]) -> list[np.ndarray]:
         """Logits (n, 2) of every lane's candidates."""
@@ -435,6 +448,13 @@ class _Tally:
     def progress(self, candidates: int, cost_in_lanes: float) -> Progress:
         spent = (self.done + cost_in_lanes / self.budget) / self.total
         return Progress(self.done, self.total, self.broken, self.wrong, candidates, spent)
+
+
+def _nothing_survives(slot: Slot) -> CheckpointError:
+    return CheckpointError(
+        f"No attack string survives in example {slot.example.id}: strings of {slot.length} tokens do not tokenize "
+        "back to themselves there; end the text before the slot, and start the text after it, with a line break."
+    )
 
 
 def _check(examples: Sequence[Example]) -> None:

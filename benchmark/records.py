@@ -10,7 +10,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,10 @@ class RecordFile:
     def remove(self) -> None:
         """Delete the file, once its content has become a result."""
         self.path.unlink(missing_ok=True)
+        for folder in self.path.parents[:2]:
+            # Other runs may have theirs there.
+            with suppress(OSError):
+                folder.rmdir()
 
     def _append(self, content: dict[str, Any]) -> None:
         line = json.dumps({"check": _checksum(content), **content}, ensure_ascii=True).encode("ascii") + b"\n"

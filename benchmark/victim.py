@@ -227,15 +227,16 @@ def _dtype(dtype: str | None, device: torch.device) -> torch.dtype:
 def _locate(reference: str, revision: str | None) -> tuple[str, Path, str | None]:
     """Name, folder and commit of a checkpoint, fetched from the Hub when it is not a folder."""
     path = Path(reference).expanduser()
-    if path.is_dir():
+    if reference and path.is_dir():
         return reference, path, None
-    if path.exists():
+    if path.is_file():
         raise CheckpointError(f"{reference} is a file; give the folder that holds config.json and the weights.")
     name, _, given = reference.partition("@")
     revision = revision or given or None
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise CheckpointError(
-            f"There is no checkpoint folder {reference}, and it is not a Hub id like owner/name@commit; check the path."
+            f"There is no checkpoint folder '{reference}', and it is not a Hub id like owner/name@commit; check the "
+            f"path."
         )
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=_DOWNLOADED))

@@ -6,10 +6,11 @@ the victim; leaving those out first is what makes most random strings survive. W
 text around the slot (see `slot`).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from ..tasks import CheckpointError
@@ -19,9 +20,10 @@ from ..tasks import CheckpointError
 class AttackVocabulary:
     """Tokens that decode to valid text and re-encode to themselves.
 
-    ids: (n,) int64, ascending. `pieces[i]` is the text of `ids[i]`.
-    concatenates: whether the text of a string of tokens is the texts of its tokens put together, as in byte-level
-    BPE; then strings are written without calling the tokenizer's decoder.
+    ids: (n,) int64, ascending. `pieces[i]` is the text of `ids[i]`: in the middle of a text where that differs from
+    the text of the token alone, as in SentencePiece and WordPiece, which write a word's space only after something.
+    concatenates: whether the text of a string of tokens is the texts of its tokens put together; then strings are
+    written without calling the tokenizer's decoder.
     """
 
     ids: np.ndarray
@@ -53,31 +55,45 @@ def attack_vocabulary(tokenizer: PreTrainedTokenizerFast, size: int, exclude: Co
     special = {*tokenizer.all_special_ids, *exclude}
     special.update(token_id for token_id, token in backend.get_added_tokens_decoder().items() if token.special)
     candidates = [i for i in range(min(size, len(tokenizer))) if i not in special]
-    pieces: list[str] = backend.decode_batch([[i] for i in candidates], skip_special_tokens=False)
-    encoded = backend.encode_batch(pieces, add_special_tokens=False)
-    kept = [
-        (token_id, piece)
-        for token_id, piece, encoding in zip(candidates, pieces, encoded, strict=True)
-        if piece and "\ufffd" not in piece and encoding.ids == [token_id]
-    ]
+    kept = _faithful(backend, candidates)
     if not kept:
         raise CheckpointError(
             f"The attack vocabulary of {tokenizer.name_or_path or 'this tokenizer'} is empty: none of its "
             f"{len(candidates)} ordinary tokens decodes to text that re-encodes to itself, so no attack string can be "
             "written; check that tokenizer.json belongs to this checkpoint."
         )
+    concatenates = _concatenates(backend, kept)
+    if not concatenates:
+        anchor = [kept[0][0]]
+        following = _faithful(backend, candidates, anchor)
+        if following and _concatenates(backend, following, anchor):
+            kept, concatenates = following, True
     if len(kept) == 1:
         raise CheckpointError(
             f"The attack vocabulary of {tokenizer.name_or_path or 'this tokenizer'} has a single token, "
             f"{kept[0][1]!r}, so there is nothing to search; check that tokenizer.json belongs to this checkpoint."
         )
     ids = np.array([token_id for token_id, _ in kept], dtype=np.int64)
-    texts = tuple(piece for _, piece in kept)
-    return AttackVocabulary(ids, texts, _concatenates(backend.decode_batch, ids, texts), tokenizer)
+    return AttackVocabulary(ids, tuple(piece for _, piece in kept), concatenates, tokenizer)
 
 
-def _concatenates(decode_batch: Callable[..., Sequence[str]], ids: np.ndarray, pieces: tuple[str, ...]) -> bool:
-    """Whether decoding random strings equals joining the decoded tokens."""
-    places = np.random.default_rng(0).integers(len(ids), size=(256, 10))
-    decoded = decode_batch(ids[places].tolist(), skip_special_tokens=False)
-    return all(text == "".join([pieces[i] for i in row]) for text, row in zip(decoded, places.tolist(), strict=True))
+def _faithful(backend: Tokenizer, candidates: Sequence[int], anchor: Sequence[int] = ()) -> list[tuple[int, str]]:
+    """The tokens that decode, after `anchor`, to valid text that re-encodes to the same, each with the text it adds."""
+    before = backend.decode(list(anchor), skip_special_tokens=False)
+    texts = backend.decode_batch([[*anchor, token_id] for token_id in candidates], skip_special_tokens=False)
+    encodings = backend.encode_batch(texts, add_special_tokens=False)
+    return [
+        (token_id, text[len(before) :])
+        for token_id, text, encoding in zip(candidates, texts, encodings, strict=True)
+        if text.startswith(before) and text != before and "\ufffd" not in text and encoding.ids == [*anchor, token_id]
+    ]
+
+
+def _concatenates(backend: Tokenizer, kept: Sequence[tuple[int, str]], anchor: Sequence[int] = ()) -> bool:
+    """Whether decoding random strings, after `anchor`, equals joining the texts of their tokens."""
+    before = backend.decode(list(anchor), skip_special_tokens=False)
+    drawn = [[kept[place] for place in row] for row in np.random.default_rng(0).integers(len(kept), size=(256, 10))]
+    decoded = backend.decode_batch(
+        [[*anchor, *(token_id for token_id, _ in row)] for row in drawn], skip_special_tokens=False
+    )
+    return all(text == before + "".join(piece for _, piece in row) for text, row in zip(decoded, drawn, strict=True))

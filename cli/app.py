@@ -4,8 +4,6 @@ Errors that are the user's to mend are one sentence on standard error and an exi
 run says how to go on.
 """
 
-import errno
-import io
 import sys
 import traceback
 from importlib.metadata import version
@@ -13,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from ..tasks import HoldfastError, ResourceError
+from ..tasks import HoldfastError
 from . import demo, score, show, tasks, train
-from .terminal import err, out
+from .terminal import InterruptedRunError, err, out
 
 INTERRUPTED = 130
 _VERBOSE = ("--verbose", "-v")
@@ -56,30 +54,18 @@ def _holdfast(
 
 def main() -> None:
     """Run the command line. Exits with 0, or with the code of what went wrong (docs/cli.md)."""
-    verbose = any(argument in _VERBOSE for argument in sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character gets its code instead of an error.
-            stream.reconfigure(errors="backslashreplace")
+    verbose = any(argument in ("--verbose", "-v") for argument in sys.argv[1:])
     try:
-        app(args=[argument for argument in sys.argv[1:] if argument not in _VERBOSE])
+        app()
     except HoldfastError as error:
         _say(str(error), verbose)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say("Interrupted.", verbose)
-        sys.exit(INTERRUPTED)
-    except MemoryError:
-        _say("The machine ran out of memory; score fewer examples, a smaller model, or use a larger machine.", verbose)
-        sys.exit(ResourceError.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does; there is nobody left to tell.
-        sys.stderr.close()
-        sys.exit(141)
+    except SystemExit as ending:
+        if ending.code == InterruptedRunError.exit_code:
+            # Typer ends quietly on Ctrl-C.
+            err.print("Interrupted.")
+        raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            _say("The disk is full, or the file that the output goes to; free some space and run it again.", verbose)
-            sys.exit(ResourceError.exit_code)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         _say(
             f"This should not have happened ({reason}); run it again with --verbose and report what it shows.", verbose
@@ -90,4 +76,4 @@ def main() -> None:
 def _say(sentence: str, verbose: bool) -> None:
     if verbose:
         traceback.print_exc()
-    err.print(sentence, style="red" if sentence != "Interrupted." else None, markup=False, soft_wrap=True)
+    err.print(sentence, style="red", markup=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..tasks import OFFICIAL_TASKS, get_task, task_names
 from .tasks import Mirror
-from .terminal import duration, err, out, size
+from .terminal import InterruptedRunError, duration, err, out, size
 
 if TYPE_CHECKING:
     from ..benchmark import Attack, Settings, Victim
@@ -127,12 +127,9 @@ def score(
                     )
             except KeyboardInterrupt:
                 again = shlex.join(["holdfast", *sys.argv[1:]])
-                err.print(
-                    f"Interrupted. Every finished example is saved in {target}; to go on:\n  {again}",
-                    markup=False,
-                    soft_wrap=True,
-                )
-                raise typer.Exit(130) from None
+                raise InterruptedRunError(
+                    f"Interrupted. Every finished example is saved in {target}; to go on:\n  {again}"
+                ) from None
             if result.summary.clean_correct and not any(record.iterations for record in result.records):
                 err.print(
                     f"No iteration of {each.name} fits a budget of {format_gpu_time(settings.budget)} for a victim "

@@ -9,8 +9,16 @@ import unicodedata
 
 from rich.console import Console
 
+from ..tasks import HoldfastError
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+
+class InterruptedRunError(HoldfastError):
+    """Ctrl-C in a run that can be taken up again; says how."""
+
+    exit_code = 130
 
 
 def visible(text: str, limit: int = 120) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,18 @@ def mirror() -> Path:
         if (folder / "datasets").is_dir():
             return folder
     pytest.skip("needs the real data: set HOLDFAST_MIRROR to a local mirror of the Hub")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint of an architecture, made once; tests that change it copy it first."""
+    from victims import save_checkpoint
+
+    made: dict[str, Path] = {}
+
+    def folder(architecture: str = "gpt_neox") -> Path:
+        if architecture not in made:
+            made[architecture] = save_checkpoint(tmp_path_factory.mktemp("victims") / architecture, architecture)
+        return made[architecture]
+
+    return folder

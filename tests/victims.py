@@ -131,3 +131,20 @@ def metaspace_tokenizer(size: int = 300) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(TEXT, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", eos_token="</s>")
+
+
+def byte_fallback_tokenizer(size: int = 500) -> PreTrainedTokenizerFast:
+    """A BPE tokenizer with ▁ for spaces, one put in front of every text, and bytes for what is unknown, as Llama 2's."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    specials = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=specials, show_progress=False)
+    tokenizer.train_from_iterator([word for text in TEXT for word in text.split()], trainer)
+    ids = {"<s>": tokenizer.token_to_id("<s>")}
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=list(ids.items()))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<unk>"
+    )

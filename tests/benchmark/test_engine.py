@@ -12,7 +12,7 @@ from victims import save_checkpoint
 from holdfast.benchmark import GCG, RandomToken, attack_examples, load_victim
 from holdfast.benchmark.engine import Engine, _stream
 from holdfast.benchmark.slot import prepare_slot
-from holdfast.tasks import Example
+from holdfast.tasks import Example, UsageError
 
 FRUITS = ["apple", "river", "stone", "cloud", "lantern", "orchard", "pepper", "violin", "garden", "marble"]
 SEASONS = ["winter", "summer", "autumn", "spring", "morning", "evening", "yellow", "purple", "copper", "silver"]
@@ -38,6 +38,12 @@ def survives(victim, slot, string):
     """Whether a string tokenizes to itself in the whole text, special tokens included."""
     text = slot.example.text(victim.vocabulary.write(string[None])[0])
     return victim.tokenizer(text)["input_ids"] == [*slot.prefix, *string.tolist(), *slot.suffix]
+
+
+def first_string(victim, slot, rng):
+    while not survives(victim, slot, string := victim.vocabulary.draw(rng, 1, slot.length)[0]):
+        pass
+    return string
 
 
 @pytest.mark.parametrize("attack", [RandomToken(), SMALL_GCG], ids=lambda attack: attack.name)
@@ -100,7 +106,7 @@ def test_random_tokens_break_an_example_where_a_plain_loop_does(decoder):
             continue
         slot = prepare_slot(example, decoder.vocabulary, 10, decoder.context)
         rng = np.random.default_rng(_stream(0, "examples", "random_token", example.id))
-        decoder.vocabulary.draw(rng, 1, 10)
+        first_string(decoder, slot, rng)
         tried = 0
         while tried < record.iterations:
             string = decoder.vocabulary.draw(rng, 1, 10)[0]
@@ -131,7 +137,7 @@ def plain_gcg(victim, example, attack, iterations):
     slot = prepare_slot(example, victim.vocabulary, attack.length, victim.context)
     ids = victim.vocabulary.ids
     rng = np.random.default_rng(_stream(0, "examples", "gcg", example.id))
-    best, best_margin = victim.vocabulary.draw(rng, 1, attack.length)[0], np.inf
+    best, best_margin = first_string(victim, slot, rng), np.inf
     for _ in range(iterations):
         gradient = plain_gradient(victim, slot, best).numpy()
         gradient[np.arange(attack.length), np.searchsorted(ids, best)] = np.inf
@@ -207,3 +213,11 @@ def test_progress_ends_with_every_example_done(decoder):
     assert last.broken == sum(record.break_cost is not None for record in records)
     assert all(before.spent <= after.spent + 1e-9 for before, after in itertools.pairwise(seen))
     assert last.spent == pytest.approx(1.0)
+
+
+def test_examples_with_one_id_or_a_third_label_are_refused(decoder):
+    twice = [EXAMPLES[0], EXAMPLES[0]]
+    with pytest.raises(UsageError, match="Two examples have the id e0"):
+        attack_examples(decoder, twice, RandomToken(), budget=BUDGET)
+    with pytest.raises(UsageError, match="label 2"):
+        attack_examples(decoder, [Example("x", "a\n", "\nb", 2)], RandomToken(), budget=BUDGET)

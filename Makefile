@@ -1,0 +1,59 @@
+# `make demo` and `make test` each work alone on a fresh machine: they install what they need into .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+CONSTRAINTS := .ci/constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test lint format schema clean
+
+help:
+	@echo "make demo     install, then attack the two bundled checkpoints and compare them"
+	@echo "make test     install, then lint, check formatting and types, and run all tests"
+	@echo "make lint     only the checks: ruff and pyright"
+	@echo "make format   format the code, and fix what ruff can fix"
+	@echo "make schema   write the JSON Schema of a result to docs/schema/"
+	@echo "make clean    remove caches and build products; .venv and results stay"
+
+demo: $(VENV)/.installed
+	@$(BIN)/holdfast demo
+
+test: lint
+	HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: $(VENV)/.installed
+	@$(BIN)/python -c "from pathlib import Path; from holdfast.benchmark.results import result_schema; \
+	Path('docs/schema/result-1.json').write_text(result_schema(), encoding='utf-8')"
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# One environment, two stamps: the demo needs the package alone, the tests the development tools as well.
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "Installing holdfast into $(VENV); the first time this takes a few minutes."
+	@$(PIP) install --editable . --constraint $(CONSTRAINTS)
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	@echo "Installing holdfast and its development tools into $(VENV); the first time this takes a few minutes."
+	@$(PIP) install --editable '.[dev]' --constraint $(CONSTRAINTS)
+	@touch $(VENV)/.installed $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Holdfast needs Python 3.11 or later, and \
+	$(PYTHON) is older; name a newer one, as in: make PYTHON=python3.12 demo")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
