@@ -4,6 +4,8 @@ Errors that are the user's to mend are one sentence on standard error and an exi
 run says how to go on.
 """
 
+import errno
+import io
 import sys
 import traceback
 from importlib.metadata import version
@@ -11,11 +13,10 @@ from typing import Annotated
 
 import typer
 
-from ..tasks import HoldfastError
+from ..tasks import HoldfastError, ResourceError
 from . import demo, score, show, tasks, train
 from .terminal import InterruptedRunError, err, out
 
-INTERRUPTED = 130
 _VERBOSE = ("--verbose", "-v")
 """Understood anywhere on the command line, so that it can be added to the end of a command that failed."""
 
@@ -54,9 +55,13 @@ def _holdfast(
 
 def main() -> None:
     """Run the command line. Exits with 0, or with the code of what went wrong (docs/cli.md)."""
-    verbose = any(argument in ("--verbose", "-v") for argument in sys.argv[1:])
+    verbose = any(argument in _VERBOSE for argument in sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets its code instead of an error.
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(args=[argument for argument in sys.argv[1:] if argument not in _VERBOSE], prog_name="holdfast")
     except HoldfastError as error:
         _say(str(error), verbose)
         sys.exit(error.exit_code)
@@ -65,7 +70,13 @@ def main() -> None:
             # Typer ends quietly on Ctrl-C.
             err.print("Interrupted.")
         raise
+    except MemoryError:
+        _say("The machine ran out of memory; score fewer examples, a smaller model, or use a larger machine.", verbose)
+        sys.exit(ResourceError.exit_code)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            _say("The disk is full, or the file that the output goes to; free some space and run it again.", verbose)
+            sys.exit(ResourceError.exit_code)
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         _say(
             f"This should not have happened ({reason}); run it again with --verbose and report what it shows.", verbose

@@ -134,7 +134,7 @@ def metaspace_tokenizer(size: int = 300) -> PreTrainedTokenizerFast:
 
 
 def byte_fallback_tokenizer(size: int = 500) -> PreTrainedTokenizerFast:
-    """A BPE tokenizer with ▁ for spaces, one put in front of every text, and bytes for what is unknown, as Llama 2's."""
+    """A BPE tokenizer with ▁ for spaces, one in front of every text, and bytes for unknown characters, as Llama 2's."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.decoder = decoders.Sequence(

@@ -13,7 +13,15 @@ from transformers import (
     GPTNeoXConfig,
     GPTNeoXForSequenceClassification,
 )
-from victims import ARCHITECTURES, DECODERS, byte_level_tokenizer, save_checkpoint
+from victims import (
+    ARCHITECTURES,
+    DECODERS,
+    byte_fallback_tokenizer,
+    byte_level_tokenizer,
+    metaspace_tokenizer,
+    save_checkpoint,
+    word_piece_tokenizer,
+)
 
 from holdfast.benchmark import RandomToken, attack_examples, load_victim
 from holdfast.benchmark.passes import FullText, SharedPrefix, Unit
@@ -93,6 +101,15 @@ def test_a_tokenizer_without_a_pad_token_is_fine(tmp_path, architecture):
     agrees_with_the_public_path(victim, FullText)
     agrees_with_the_public_path(victim, SharedPrefix)
     assert len(attack_examples(victim, EXAMPLES[:3], RandomToken(), budget=2e8)) == 3
+
+
+@pytest.mark.parametrize("tokenizer", [metaspace_tokenizer, byte_fallback_tokenizer, word_piece_tokenizer])
+def test_a_decoder_with_any_common_tokenizer_can_be_attacked(tmp_path, tokenizer):
+    victim = load_victim(save_checkpoint(tmp_path, "llama", tokenizer()), device="cpu")
+    agrees_with_the_public_path(victim, SharedPrefix)
+    records = attack_examples(victim, EXAMPLES[:4], RandomToken(), budget=1e9)
+    assert all(record.iterations for record in records if record.clean_correct)
+    assert any(record.clean_correct for record in records)
 
 
 def test_the_digest_changes_with_any_byte_that_decides_an_answer(checkpoint, tmp_path):

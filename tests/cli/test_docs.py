@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from holdfast.cli.app import INTERRUPTED, app
+from holdfast.cli.app import app
+from holdfast.cli.terminal import InterruptedRunError
 from holdfast.tasks import HoldfastError
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -55,6 +56,10 @@ def test_every_exit_code_is_documented() -> None:
     assert documented == {
         0: "",
         HoldfastError.exit_code: "",
-        INTERRUPTED: "",
-        **{error.exit_code: error.__name__ for error in HoldfastError.__subclasses__()},
+        InterruptedRunError.exit_code: "",
+        **{
+            error.exit_code: error.__name__
+            for error in HoldfastError.__subclasses__()
+            if error is not InterruptedRunError
+        },
     }
