@@ -248,7 +248,7 @@ def test_an_empty_attack_vocabulary_is_refused(tmp_path):
 
 def test_a_vocabulary_with_nothing_to_choose_from_is_refused(tmp_path):
     victim = save(tmp_path, word_level("abc", "DEF", "GHI", lower=True))
-    with pytest.raises(CheckpointError, match="has a single token, 'abc'") as caught:
+    with pytest.raises(CheckpointError, match=r"has a single token, ' ?abc', so") as caught:
         attack_examples(victim, EXAMPLES[:1], GCG(), budget=1e9)
     assert one_sentence(caught.value, 3)
 

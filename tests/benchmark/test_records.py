@@ -200,7 +200,11 @@ def test_the_lock_of_a_killed_process_does_not_stay(tmp_path):
 
 
 def test_removing_is_for_good(tmp_path):
-    records = filled(tmp_path / "r.jsonl")
+    """And takes the folders along that it leaves empty, unless another run has its records there."""
+    records, other = (filled(tmp_path / f"out/records/{task}/r.jsonl") for task in ("t", "u"))
     records.remove()
     records.remove()
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in (tmp_path / "out/records").iterdir()] == ["u"]
+    other.remove()
+    assert (tmp_path / "out").is_dir()
+    assert not (tmp_path / "out/records").exists()
