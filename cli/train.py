@@ -2,9 +2,9 @@
 
 import shlex
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,12 +40,18 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Standard stage: passes over the examples.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Texts per training step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Standard stage: peak learning rate.")] = None,
+    filled: Annotated[float | None, typer.Option(help="Share of slots that random tokens are put into.")] = None,
     context: Annotated[int | None, typer.Option(help="Longest text to train on, in tokens.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Adversarial stage: rounds of attack and training.")] = None,
     attacked: Annotated[int | None, typer.Option(help="Adversarial stage: examples attacked per round.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Adversarial stage: GCG iterations per example.")] = None,
+    candidates: Annotated[int | None, typer.Option(help="Adversarial stage: GCG candidates per iteration.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Adversarial stage: GCG's top-k.")] = None,
     steps: Annotated[int | None, typer.Option(help="Adversarial stage: training steps per round.")] = None,
     mix: Annotated[float | None, typer.Option(help="Adversarial stage: share of broken examples in the steps.")] = None,
+    round_learning_rate: Annotated[
+        float | None, typer.Option(help="Adversarial stage: peak learning rate of a round.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all random draws.")] = 0,
     device: Annotated[str | None, typer.Option("--device", help="cpu or cuda.", show_default="a card, if any")] = None,
     mirror: Mirror = None,
@@ -60,37 +66,38 @@ def train(
 
     chosen = get_task(task)
     defaults = defaults_for(chosen)
-    given = {
-        "layers": layers,
-        "width": width,
-        "heads": heads,
-        "vocabulary": vocabulary,
-        "examples": examples,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "context": context,
-        "rounds": rounds,
-        "attacked": attacked,
-        "iterations": iterations,
-        "steps": steps,
-        "mix": mix,
-    }
-    shape = _changed(defaults.shape, {key: given[key] for key in ("layers", "width", "heads", "vocabulary")})
+    shape = _changed(defaults.shape, layers=layers, width=width, heads=heads, vocabulary=vocabulary, context=context)
+    standard = _changed(
+        defaults.standard,
+        examples=examples,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        filled=filled,
+        context=context,
+    )
+    adversarial = _changed(
+        defaults.adversarial,
+        rounds=rounds,
+        attacked=attacked,
+        iterations=iterations,
+        candidates=candidates,
+        top_k=top_k,
+        steps=steps,
+        mix=mix,
+        learning_rate=round_learning_rate,
+    )
+    # A base brings its own shape; only the context may be given with it.
+    own_shape = base is None or any(value is not None for value in (layers, width, heads, vocabulary))
     with _Bars() as bars:
         record = run_training(
             chosen,
             folder,
             recipe=recipe,
             base=base,
-            shape=None if base is not None and shape == defaults.shape else shape,
-            standard=_changed(
-                defaults.standard,
-                {key: given[key] for key in ("examples", "epochs", "batch_size", "learning_rate", "context")},
-            ),
-            adversarial=_changed(
-                defaults.adversarial, {key: given[key] for key in ("rounds", "attacked", "iterations", "steps", "mix")}
-            ),
+            shape=shape if own_shape else None,
+            standard=standard,
+            adversarial=adversarial,
             seed=seed,
             mirror=mirror,
             device=device,
@@ -103,10 +110,9 @@ def train(
         _print(record, folder)
 
 
-def _changed(settings: Settings, given: dict[str, Any]) -> Settings:
+def _changed(settings: Settings, **given: float | None) -> Settings:
     """Settings with those replaced that the user gave."""
-    names = {field.name for field in fields(settings)}  # type: ignore[arg-type]
-    return replace(settings, **{k: v for k, v in given.items() if v is not None and k in names})  # type: ignore[type-var]
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})  # type: ignore[type-var]
 
 
 def _print(record: "TrainingRecord", folder: Path) -> None:

@@ -78,6 +78,6 @@ class GeneratedSource:
             key = content_key(*fields.values())
             repeats = repeats + 1 if key in items else 0
             if repeats > ATTEMPTS:
-                raise UsageError(f"{count} different examples were asked for, but only about {len(items)} can be made")
+                raise UsageError(f"{count} different examples were asked for, but only about {len(items)} can be made.")
             items.setdefault(key, Item(fields, label, key, group=key))
         return list(items.values())

@@ -78,12 +78,12 @@ class HubSource:
                 except KeyError as error:
                     found = ", ".join(sorted(row))
                     raise DataError(
-                        f"{file} has no column {error}, only {found}; get {self.repo} at revision {self.revision[:12]}"
+                        f"{file} has no column {error}, only {found}; get {self.repo} at revision {self.revision[:12]}."
                     ) from error
                 except ValueError as error:
                     raise DataError(
-                        f"row {number} of {file} is not usable: {error}; "
-                        f"get {self.repo} at revision {self.revision[:12]}"
+                        f"Row {number} of {file} is not usable: {error}; "
+                        f"get {self.repo} at revision {self.revision[:12]}."
                     ) from error
                 if item is not None:
                     yield item
@@ -101,7 +101,7 @@ class HubSource:
 
     def _mirrored(self, patterns: tuple[str, ...], mirror: Path, named: str, instead: str) -> list[Path]:
         if not mirror.is_dir():
-            raise DataError(f"{named} is not a folder; correct the path, or {instead} to use the Hub")
+            raise DataError(f"{named} is not a folder; correct the path, or {instead} to use the Hub.")
         place = f"datasets/{self.repo}"
         return _matches(
             mirror / place,
@@ -115,7 +115,7 @@ def _matches(folder: Path, patterns: tuple[str, ...], complaint: Callable[[str],
     for pattern in patterns:
         matching = sorted(path for path in folder.glob(pattern) if path.is_file())
         if not matching:
-            raise DataError(complaint(pattern))
+            raise DataError(complaint(pattern) + ".")
         found += matching
     return found
 
@@ -132,7 +132,7 @@ def _snapshot(repo: str, revision: str, patterns: tuple[str, ...]) -> Path:
         reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _brief(error)
         raise DataError(
             f"{repo} at revision {revision[:12]} is neither in the Hugging Face cache nor could it be fetched "
-            f"({reason}); {_cache_advice()}"
+            f"({reason}); {_cache_advice()}."
         ) from error
 
 
@@ -146,13 +146,18 @@ def _cache_advice() -> str:
 def _rows(file: Path) -> Iterator[Row]:
     """The rows of one parquet, JSON Lines or CSV file. Streaming leaves no converted copy in the cache."""
     from datasets import load_dataset
+    from datasets.utils.logging import CRITICAL, get_verbosity, set_verbosity
 
     file = file.absolute()  # a relative one would be looked for below the folder; resolving would leave the Hub's names
     data_files = {"rows": [glob.escape(str(file))]}
+    verbosity = get_verbosity()
+    set_verbosity(CRITICAL)  # what it would log about a damaged file, the error below says
     try:
         yield from load_dataset(str(file.parent), data_files=data_files, split="rows", streaming=True)
     except Exception as error:  # every reader below `datasets` raises its own
-        raise DataError(f"{file} cannot be read ({_brief(error)}); copy or download it again") from error
+        raise DataError(f"{file} cannot be read ({_brief(error)}); copy or download it again.") from error
+    finally:
+        set_verbosity(verbosity)
 
 
 @contextmanager
@@ -174,7 +179,7 @@ def _raise_if_disk_full(error: BaseException) -> None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-            raise ResourceError("the disk is full; free some space, or set HF_HOME to another disk") from error
+            raise ResourceError("The disk is full; free some space, or set HF_HOME to another disk.") from error
         cause = cause.__cause__ or cause.__context__
 
 

@@ -72,7 +72,7 @@ def evaluation_items(items: Iterable[Item], size: int) -> list[Item]:
     chosen = balanced((item for item in distinct(items) if item.eligible), rank=lambda item: item.key)[:size]
     if not chosen:
         raise DataError(
-            "the data hold no usable examples of at least one of the two labels; get a complete copy of them"
+            "The data hold no usable examples of at least one of the two labels; get a complete copy of them."
         )
     return chosen
 
@@ -89,6 +89,6 @@ def training_items(items: Iterable[Item], held_out: Iterable[Item], count: int |
     chosen = balanced(free, rank=lambda item: hashlib.sha256(f"{seed}/{item.key}".encode()).hexdigest())
     if count is not None and count > len(chosen):
         raise UsageError(
-            f"{count} training examples were asked for, but the data hold only {len(chosen)} balanced ones"
+            f"{count} training examples were asked for, but the data hold only {len(chosen)} balanced ones."
         )
     return chosen[:count]

@@ -132,7 +132,7 @@ class Task:
         Raises: UsageError when `count` is negative or more than there are; DataError when the data cannot be had.
         """
         if count is not None and count < 0:
-            raise UsageError(f"count must not be negative, and it is {count}")
+            raise UsageError(f"The count must not be negative, and it is {count}.")
         return [self._example(item) for item in self.source.training(self.stream, EVALUATION_SIZE, count, seed, mirror)]
 
     def _example(self, item: Item) -> Example:

@@ -5,9 +5,9 @@ there that follows the `Attack` protocol, is a frozen dataclass (its fields are 
 and can be made without arguments.
 """
 
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 
-from ...tasks import Registry
+from ...tasks import Registry, UsageError
 from .protocol import Attack, Search, SlotGradient
 
 OFFICIAL_ATTACKS = ("random_token", "gcg")
@@ -33,6 +33,13 @@ def get_attack(name: str) -> Attack:
         raise _ATTACKS.refuse(name) from error
     if not isinstance(attack, Attack) or not is_dataclass(attack) or attack.name != name:
         raise _ATTACKS.refuse(name)
+    for field in fields(attack):
+        # Results publish the parameters; better to refuse now than after all the compute.
+        if not isinstance(getattr(attack, field.name), int | float | str):
+            raise UsageError(
+                f"The parameter {field.name} of the attack {name!r} is neither a number nor a text, so no result could "
+                "hold it; change the package that provides the attack."
+            )
     return attack
 
 

@@ -140,7 +140,7 @@ def test_a_mirror_without_the_file_is_named_with_a_way_out(small_mirror, monkeyp
         reviews().evaluation()
     assert str(caught.value) == (
         f"HOLDFAST_MIRROR points to {small_mirror}, which has no datasets/someone/reviews/test-*.parquet; "
-        "copy the data set there, or unset the variable to use the Hub"
+        "copy the data set there, or unset the variable to use the Hub."
     )
 
 
@@ -159,7 +159,7 @@ def test_a_missing_column_is_named_with_those_found(tmp_path):
 
 def test_an_impossible_label_is_named_with_its_row(tmp_path):
     mirror = write_mirror(tmp_path, test=[*ROWS[:2], {"text": "unlabelled", "label": -1}])
-    with pytest.raises(DataError, match=r"row 3 of .* holds -1 instead of the label 0 or 1"):
+    with pytest.raises(DataError, match=r"Row 3 of .* holds -1 instead of the label 0 or 1"):
         reviews().evaluation(mirror=mirror)
 
 
