@@ -7,7 +7,8 @@ from .attacks import OFFICIAL_ATTACKS, Attack, attack_names, get_attack
 from .attacks.gcg import GCG
 from .attacks.random_token import RandomToken
 from .budget import GPU_SECOND, PROFILES, TIERS, Profile, format_gpu_time, get_profile, parse_budget
-from .engine import Engine, Progress, Record, attack_examples
+from .engine import Engine, attack_examples
+from .outcome import Progress, Record
 from .results import Result, read_result
 from .score import Settings, score
 from .victim import Victim, load_victim

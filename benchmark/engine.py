@@ -24,6 +24,7 @@ from ..tasks import CheckpointError, Example, UsageError
 from .attacks import Attack, Search, SlotGradient
 from .batch import BatchSize, out_of_memory
 from .budget import cost_of_iteration
+from .outcome import Progress, Record, Tally
 from .passes import Passes, Prepared, Unit, passes_for
 from .slot import Slot, prepare_slot, survivors
 from .stopwatch import Stopwatch
@@ -45,43 +46,6 @@ AHEAD = (16, 256)
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
-
-
-@dataclass(frozen=True)
-class Record:
-    """What happened to one example.
-
-    clean_correct: whether the victim is right without an attack string; only then is the example attacked.
-    break_cost: canonical FLOP at the end of the iteration that broke it; None if it held for the whole budget.
-    cost, iterations: what was spent in all. tokens: T of the text with an attack string in it.
-    attack_string, attack_tokens, attack_logits: of the string that broke it, else of the best one; None if none was
-    scored.
-    """
-
-    example_id: str
-    label: int
-    clean_correct: bool
-    truncated: bool
-    tokens: int
-    break_cost: int | None
-    cost: int
-    iterations: int
-    clean_logits: tuple[float, float]
-    attack_string: str | None = None
-    attack_tokens: tuple[int, ...] | None = None
-    attack_logits: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands. spent: share of the largest possible canonical cost that is spent or no longer needed."""
-
-    done: int
-    total: int
-    broken: int
-    wrong: int
-    candidates: int
-    spent: float
 
 
 @dataclass
@@ -150,7 +114,7 @@ class Engine:
         waiting = deque(self._longest_first(examples))
         lanes: list[_Lane] = []
         finished: list[Record] = []
-        tally = _Tally(len(examples), self.budget)
+        tally = Tally(len(examples), self.budget)
         while waiting or lanes:
             while waiting and len(lanes) < self._lanes_wanted():
                 opened = self._open(waiting.popleft())
@@ -428,26 +392,6 @@ def attack_examples(
 def margins(logits: np.ndarray, label: int) -> np.ndarray:
     """Logit of the right label minus that of the other, negative where the victim is wrong: (..., 2) -> (...)."""
     return logits[..., label] - logits[..., 1 - label]
-
-
-@dataclass
-class _Tally:
-    """Counts for the progress display."""
-
-    total: int
-    budget: float
-    done: int = 0
-    broken: int = 0
-    wrong: int = 0
-
-    def count(self, record: Record) -> None:
-        self.done += 1
-        self.broken += record.break_cost is not None
-        self.wrong += not record.clean_correct
-
-    def progress(self, candidates: int, cost_in_lanes: float) -> Progress:
-        spent = (self.done + cost_in_lanes / self.budget) / self.total
-        return Progress(self.done, self.total, self.broken, self.wrong, candidates, spent)
 
 
 def _nothing_survives(slot: Slot) -> CheckpointError:

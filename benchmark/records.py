@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..tasks import RecordError, ResourceError
-from .engine import Record
+from .outcome import Record
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..tasks import RecordError
-from .engine import Record
+from .outcome import Record
 
 SCHEMA_VERSION = 1
 

@@ -14,7 +14,8 @@ import torch
 from ..tasks import DataError, EvaluationSet, RecordError, UsageError
 from .attacks import Attack
 from .budget import Profile
-from .engine import Engine, Progress
+from .engine import Engine
+from .outcome import Progress
 from .records import Effort, RecordFile, locked, write_atomically
 from .results import (
     AttackPart,

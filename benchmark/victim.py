@@ -5,31 +5,31 @@ code from the checkpoint is run. The model that the attack searches with may be 
 judged by the same weights in fp32, one unpadded text at a time, so that a verdict depends on nothing but the text.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
-from transformers.utils import logging as transformers_logging
 
-from ..tasks import CheckpointError, ResourceError, UsageError
+from ..tasks import CheckpointError, UsageError
 from .batch import out_of_memory, out_of_memory_on
+from .checkpoint import (
+    check_files,
+    checkpoint_digest,
+    context_of,
+    first_line,
+    load_config,
+    load_model,
+    load_tokenizer,
+    locate,
+)
 from .vocabulary import AttackVocabulary, attack_vocabulary
 
 DTYPES: dict[str, torch.dtype] = {
@@ -37,33 +37,6 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-_TOKENIZER_FILES = (
-    "added_tokens.json",
-    "chat_template.jinja",
-    "merges.txt",
-    "sentencepiece.bpe.model",
-    "special_tokens_map.json",
-    "spiece.model",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-)
-_VOCABULARIES = (
-    "tokenizer.json",
-    "vocab.json",
-    "vocab.txt",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
-"""Files one of which every tokenizer has."""
-_DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_UNLIMITED = 10**9
-"""Tokenizers without a limit say so with a huge model_max_length."""
 
 
 @dataclass
@@ -109,7 +82,7 @@ class Victim:
     @cached_property
     def judge(self) -> PreTrainedModel:
         """The fp32 model that decides; loaded when it is first needed if the attack runs in lower precision."""
-        return self.model if self.exact else _load_model(self.folder, self.reference, torch.float32, self.device)
+        return self.model if self.exact else load_model(self.folder, self.reference, torch.float32, self.device)
 
     def logits(self, text: str) -> np.ndarray:
         """The public path: one text, tokenized from scratch, unpadded, in fp32. Returns (2,) float32."""
@@ -167,11 +140,11 @@ def load_victim(
     """
     chosen_device = _device(device)
     chosen_dtype = _dtype(dtype, chosen_device)
-    name, folder, commit = _locate(str(reference), revision)
-    _check_files(folder, name)
-    config = _load_config(folder, name)
-    tokenizer = _load_tokenizer(folder, name)
-    model = _load_model(folder, name, chosen_dtype, chosen_device)
+    name, folder, commit = locate(str(reference), revision)
+    check_files(folder, name)
+    config = load_config(folder, name)
+    tokenizer = load_tokenizer(folder, name)
+    model = load_model(folder, name, chosen_dtype, chosen_device)
     return Victim(
         model=model,
         tokenizer=tokenizer,
@@ -181,26 +154,8 @@ def load_victim(
         device=chosen_device,
         dtype=chosen_dtype,
         digest=checkpoint_digest(folder),
-        context=_context(config, tokenizer),
+        context=context_of(config, tokenizer),
     )
-
-
-def checkpoint_digest(folder: Path) -> str:
-    """SHA-256 (hex) over name and content of every file that decides what the victim answers."""
-    digest = hashlib.sha256()
-    for path in _deciding_files(folder):
-        content = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                content.update(block)
-        digest.update(f"{path.name}\0{content.hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
-def _deciding_files(folder: Path) -> list[Path]:
-    weights = [*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")]
-    others = [folder / name for name in ("config.json", *_TOKENIZER_FILES)]
-    return sorted((path for path in (*weights, *others) if path.is_file()), key=lambda path: path.name)
 
 
 def _device(device: str | None) -> torch.device:
@@ -211,7 +166,7 @@ def _device(device: str | None) -> torch.device:
         torch.zeros(1, device=chosen).item()
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
-            f"The device '{device}' cannot be used here ({_first_line(error)}); try --device cpu."
+            f"The device '{device}' cannot be used here ({first_line(error)}); try --device cpu."
         ) from error
     return chosen
 
@@ -222,175 +177,3 @@ def _dtype(dtype: str | None, device: torch.device) -> torch.dtype:
     if dtype not in DTYPES:
         raise UsageError(f"There is no dtype '{dtype}'; choose one of {', '.join(DTYPES)}.")
     return DTYPES[dtype]
-
-
-def _locate(reference: str, revision: str | None) -> tuple[str, Path, str | None]:
-    """Name, folder and commit of a checkpoint, fetched from the Hub when it is not a folder."""
-    path = Path(reference).expanduser()
-    if reference and path.is_dir():
-        return reference, path, None
-    if path.is_file():
-        raise CheckpointError(f"{reference} is a file; give the folder that holds config.json and the weights.")
-    name, _, given = reference.partition("@")
-    revision = revision or given or None
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise CheckpointError(
-            f"There is no checkpoint folder '{reference}', and it is not a Hub id like owner/name@commit; check the "
-            f"path."
-        )
-    try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=_DOWNLOADED))
-    except LocalEntryNotFoundError as error:
-        raise CheckpointError(
-            f"{reference} is not in the local Hub cache and the Hub cannot be reached (or HF_HUB_OFFLINE is set); "
-            "download it first, or give a local folder."
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise CheckpointError(
-            f"There is neither a folder nor a Hub model '{reference}'; check the spelling, or log in if it is private."
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"{reference} could not be downloaded ({_first_line(error)}); try again.") from error
-    return name, folder, folder.name
-
-
-def _check_files(folder: Path, name: str) -> None:
-    """Say what is missing before transformers meets it."""
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(
-            f"{name} has no config.json; give the folder that save_pretrained wrote, or download it again."
-        )
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            shards = {Path(shard).name for shard in json.loads(index.read_bytes())["weight_map"].values()}
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{index} is not a readable index of weight files; download it again.") from error
-        missing = sorted(shard for shard in shards if not (folder / shard).is_file())
-        if missing:
-            raise CheckpointError(
-                f"{name} is half downloaded: {len(missing)} of {len(shards)} weight files are missing, the first of "
-                f"them {missing[0]}; download it again."
-            )
-    elif not any(folder.glob("*.safetensors")):
-        pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-        if pickles:
-            raise CheckpointError(
-                f"{name} has its weights only as a pickle ({pickles[0]}), which could run code when loaded; save it "
-                "again with save_pretrained, which writes model.safetensors."
-            )
-        raise CheckpointError(
-            f"{name} has no model.safetensors; download the weights, or save them with save_pretrained."
-        )
-    if not any((folder / file).is_file() for file in _VOCABULARIES):
-        raise CheckpointError(f"{name} has no tokenizer; save a tokenizer.json beside the weights.")
-
-
-def _load_config(folder: Path, name: str) -> Any:
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (ValueError, KeyError, OSError) as error:
-        raise CheckpointError(
-            f"The config.json of {name} does not describe a model that transformers knows without running the "
-            f"checkpoint's own code ({_first_line(error)})."
-        ) from error
-    except Exception as error:  # the checks that configurations make of themselves raise their own
-        raise CheckpointError(
-            f"The config.json of {name} contradicts itself ({_one_line(error)}); download it again."
-        ) from error
-    if config.num_labels != 2:
-        raise CheckpointError(
-            f"{name} has {config.num_labels} labels; Holdfast's tasks are binary, so train a classifier with "
-            f"num_labels=2."
-        )
-    return config
-
-
-def _load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # the tokenizers library raises bare Exception on a malformed file
-        raise CheckpointError(
-            f"The tokenizer of {name} cannot be loaded ({_first_line(error)}); save a tokenizer.json beside the "
-            f"weights."
-        ) from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise CheckpointError(
-            f"{name} has no fast tokenizer ({type(tokenizer).__name__} is a slow one); save a tokenizer.json beside "
-            f"the weights."
-        )
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
-    return tokenizer
-
-
-def _load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    progress = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=dtype,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    except (SafetensorError, EOFError) as error:
-        raise CheckpointError(
-            f"The weights of {name} are damaged or half downloaded ({_first_line(error)}); download them again."
-        ) from error
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and out_of_memory(error):
-            raise _too_large(name, device) from error
-        raise CheckpointError(
-            f"{name} cannot be loaded as a sequence classifier ({_first_line(error)}); check that it was saved by "
-            "AutoModelForSequenceClassification."
-        ) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if progress:
-            transformers_logging.enable_progress_bar()
-    if info["missing_keys"]:
-        missing = sorted(info["missing_keys"])
-        raise CheckpointError(
-            f"{name} is not a whole classifier: {len(missing)} weights are missing from it, among them {missing[0]}; "
-            "fine-tune it as a sequence classifier first, or download it again."
-        )
-    if info["mismatched_keys"]:
-        mismatched = sorted(key for key, *_ in info["mismatched_keys"])
-        raise CheckpointError(
-            f"The weights of {name} are not those that its config.json describes: {len(mismatched)} have another "
-            f"shape, among them {mismatched[0]}; download both again."
-        )
-    try:
-        model = model.to(device)
-    except torch.OutOfMemoryError as error:
-        raise _too_large(name, device) from error
-    return model.eval().requires_grad_(False)
-
-
-def _too_large(name: str, device: torch.device) -> ResourceError:
-    return ResourceError(f"{name} does not fit into the memory of {device}; use a smaller dtype or another device.")
-
-
-def _context(config: Any, tokenizer: PreTrainedTokenizerFast) -> int:
-    """The longest input in tokens that both the model and its tokenizer accept."""
-    limits = [tokenizer.model_max_length if tokenizer.model_max_length < _UNLIMITED else None]
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
-    if positions and "roberta" in config.model_type:
-        # RoBERTa counts positions from the padding id upwards.
-        positions -= config.pad_token_id + 1
-    limits.append(positions)
-    return min((limit for limit in limits if limit), default=_UNLIMITED)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].strip().rstrip(".:") if lines else type(error).__name__
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

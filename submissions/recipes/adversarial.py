@@ -13,7 +13,8 @@ import numpy as np
 
 from ...benchmark.attacks.gcg import GCG
 from ...benchmark.budget import cost_of_iteration
-from ...benchmark.engine import Engine, Progress, Record
+from ...benchmark.engine import Engine
+from ...benchmark.outcome import Progress, Record
 from ...benchmark.victim import Victim
 from ...tasks import Example
 from .batches import Case

@@ -24,9 +24,9 @@ from victims import (
 )
 
 from holdfast.benchmark import RandomToken, attack_examples, load_victim
+from holdfast.benchmark.checkpoint import checkpoint_digest
 from holdfast.benchmark.passes import FullText, SharedPrefix, Unit
 from holdfast.benchmark.slot import prepare_slot, survivors
-from holdfast.benchmark.victim import checkpoint_digest
 from holdfast.tasks import Example, get_task
 
 EXAMPLES = get_task("password-match").evaluation().examples

@@ -6,9 +6,11 @@ import pytest
 
 from holdfast.benchmark.attacks import get_attack
 from holdfast.benchmark.budget import cost_of_iteration
+from holdfast.benchmark.checkpoint import checkpoint_digest
 from holdfast.benchmark.curves import Proportion
-from holdfast.benchmark.engine import Record, attack_examples
-from holdfast.benchmark.victim import Victim, checkpoint_digest, load_victim
+from holdfast.benchmark.engine import attack_examples
+from holdfast.benchmark.outcome import Record
+from holdfast.benchmark.victim import Victim, load_victim
 from holdfast.submissions.checkpoints import checkpoint_folder, checkpoint_names
 from holdfast.submissions.recipes import TrainingRecord, read_training_record
 from holdfast.tasks import get_task
