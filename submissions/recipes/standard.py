@@ -13,10 +13,10 @@ class StandardSettings:
     """
 
     examples: int | None = 40_000
-    epochs: int = 5
+    epochs: int = 4
     batch_size: int = 32
     learning_rate: float = 1.5e-3
-    filled: float = 0.85
+    filled: float = 0.4
     context: int = 256
 
     def __post_init__(self) -> None:
