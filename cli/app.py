@@ -6,7 +6,6 @@ run says how to go on.
 
 import errno
 import io
-import os
 import sys
 import traceback
 from importlib.metadata import version
@@ -57,9 +56,6 @@ def _holdfast(
 def main() -> None:
     """Run the command line. Exits with 0, or with the code of what went wrong (docs/cli.md)."""
     verbose = any(argument in _VERBOSE for argument in sys.argv[1:])
-    # Read when PyTorch is loaded. Threads that spin while they wait make a shared machine crawl: with other work on
-    # both cores, a score took ten times as long as on one thread.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character gets its code instead of an error.

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from ..benchmark import Result
 
 TASK = "password-match"
+ATTACKS = ("gcg",)
+"""The stronger official attack; random tokens break fewer examples and take longer to do so."""
 CHECKPOINTS = {"undefended": "password-match-undefended", "adversarially trained": "password-match-adversarial"}
 
 
 def demo() -> None:
     """Score the two bundled password-match checkpoints (profile quick) and compare them."""
     from ..benchmark import (
-        OFFICIAL_ATTACKS,
         PROFILES,
         Settings,
         format_gpu_time,
@@ -43,7 +44,7 @@ def demo() -> None:
     out.print(
         f"Two small classifiers answer. An attacker may add up to 10 tokens to the prompt and spend {budget} of GPU "
         f"time per "
-        f"example; {settings.examples} examples, two attacks. How often do the classifiers hold?\n",
+        f"example; {settings.examples} examples, by greedy coordinate gradient. How often do the classifiers hold?\n",
         soft_wrap=True,
     )
     results: dict[str, dict[str, Result]] = {}
@@ -52,7 +53,7 @@ def demo() -> None:
         for name, checkpoint in CHECKPOINTS.items():
             victim = load_victim(checkpoint_folder(checkpoint))
             results[name] = {}
-            for attack in map(get_attack, OFFICIAL_ATTACKS):
+            for attack in map(get_attack, ATTACKS):
                 with shown(f"{name} × {attack.name}") as display:
                     target = Path(folder) / checkpoint
                     results[name][attack.name] = score(
@@ -67,19 +68,17 @@ def demo() -> None:
     first = {name: next(iter(of_attack.values())) for name, of_attack in results.items()}
     table.add_row("parameters", *(f"{result.victim.parameters:,}" for result in first.values()))
     table.add_row("clean accuracy", *(accuracy_at(result, 0.0) for result in first.values()))
-    for attack in OFFICIAL_ATTACKS:
+    for attack in ATTACKS:
         of_attack = [results[name][attack] for name in CHECKPOINTS]
         table.add_row()
         table.add_row(Text(attack, style="bold"))
         for cost in shown_costs(of_attack[0]):
             table.add_row(f"  robust at {format_gpu_time(cost)}", *(accuracy_at(result, cost) for result in of_attack))
-        table.add_row("  broken of clean-correct", *map(success_of, of_attack))
-        table.add_row("  median break cost", *map(median_of, of_attack))
+        table.add_row("  broken", *map(success_of, of_attack))
+        table.add_row("  half broken at", *(median_of(result).partition(" (")[0] for result in of_attack))
     out.print(table)
     out.print("[dim]shares of examples with 95 % Wilson intervals[/dim]\n")
-    out.print(
-        chart([(f"{attack}, {name}", results[name][attack]) for attack in OFFICIAL_ATTACKS for name in CHECKPOINTS])
-    )
+    out.print(chart([(f"{attack}, {name}", results[name][attack]) for attack in ATTACKS for name in CHECKPOINTS]))
     out.print()
     for name, string in strings:
         if string:
