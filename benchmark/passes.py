@@ -247,8 +247,6 @@ def _agree(victim: Victim, shared: SharedPrefix, full: FullText) -> bool:
         units.append((slot, victim.vocabulary.draw(rng, 2, 10)))
     try:
         ours = shared.logits([Unit(shared.prepare(slot), strings) for slot, strings in units])
-    except torch.OutOfMemoryError:
-        raise
     except (TypeError, AttributeError, ValueError, RuntimeError, LookupError):
         # Models differ in what they pass to their attention; one that cannot share its prefix is run on the full text.
         return False
