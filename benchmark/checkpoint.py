@@ -7,6 +7,8 @@ it.
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -154,19 +156,16 @@ def load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
 
 
 def load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    progress = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
     try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=dtype,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
+        with quiet():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
     except (SafetensorError, EOFError) as error:
         raise CheckpointError(
             f"The weights of {name} are damaged or half downloaded ({first_line(error)}); download them again."
@@ -178,10 +177,6 @@ def load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.device
             f"{name} cannot be loaded as a sequence classifier ({first_line(error)}); check that it was saved by "
             "AutoModelForSequenceClassification."
         ) from error
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if progress:
-            transformers_logging.enable_progress_bar()
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise CheckpointError(
@@ -199,6 +194,21 @@ def load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.device
     except torch.OutOfMemoryError as error:
         raise _too_large(name, device) from error
     return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' own progress bars and remarks."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
 
 
 def _too_large(name: str, device: torch.device) -> ResourceError:

@@ -160,8 +160,7 @@ class Engine:
         if not np.isfinite(logits).all():
             raise CheckpointError(
                 f"{victim.reference} gives non-finite logits ({logits[0]}, {logits[1]}) on example {example.id} "
-                f"without any attack; "
-                "the weights are damaged or overflow in their precision."
+                "without any attack; the weights are damaged or overflow in their precision."
             )
         if int(logits.argmax()) != example.label:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
@@ -344,8 +343,7 @@ class Engine:
     def _judge(self, text: str) -> np.ndarray:
         """The public path's logits of a text: (2,)."""
         with self.stopwatch.section("model"):
-            logits = self.victim.logits(text)
-        return logits
+            return self.victim.logits(text)
 
     def _record(
         self,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..benchmark import Result
 
 TASK = "password-match"
-ATTACKS = ("gcg",)
+ATTACK = "gcg"
 """The stronger official attack; random tokens break fewer examples and take longer to do so."""
 CHECKPOINTS = {"undefended": "password-match-undefended", "adversarially trained": "password-match-adversarial"}
 
@@ -30,6 +30,7 @@ def demo() -> None:
         load_victim,
         score,
     )
+    from ..benchmark.score import Files
     from ..submissions.checkpoints import checkpoint_folder
     from .chart import chart
     from .progress import shown
@@ -38,60 +39,54 @@ def demo() -> None:
     started = time.perf_counter()
     settings = Settings.of(PROFILES["quick"])
     task = get_task(TASK)
+    attack = get_attack(ATTACK)
     evaluation = task.evaluation()
     budget = format_gpu_time(settings.budget)
     out.print(f"[bold]{task.title}[/bold]: {task.description}")
     out.print(
         f"Two small classifiers answer. An attacker may add up to 10 tokens to the prompt and spend {budget} of GPU "
-        f"time per "
-        f"example; {settings.examples} examples, by greedy coordinate gradient. How often do the classifiers hold?\n",
+        f"time per example; {settings.examples} examples, by greedy coordinate gradient. How often do the "
+        f"classifiers hold?\n",
         soft_wrap=True,
     )
-    results: dict[str, dict[str, Result]] = {}
-    strings: list[tuple[str, str]] = []
+    results: dict[str, Result] = {}
+    strings: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="holdfast-demo-") as folder:
         for name, checkpoint in CHECKPOINTS.items():
             victim = load_victim(checkpoint_folder(checkpoint))
-            results[name] = {}
-            for attack in map(get_attack, ATTACKS):
-                with shown(f"{name} × {attack.name}") as display:
-                    target = Path(folder) / checkpoint
-                    results[name][attack.name] = score(
-                        victim, evaluation, attack, settings, target, on_progress=display
-                    )
-            strings.append((name, _example_string(Path(folder) / checkpoint)))
+            target = Path(folder) / checkpoint
+            with shown(f"{name} × {attack.name}") as display:
+                results[name] = score(victim, evaluation, attack, settings, target, on_progress=display)
+            strings[name] = _winning_string(Files.of(target, task.name, attack.name).trace)
 
     table = Table(box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
     for name in CHECKPOINTS:
         table.add_column(name, no_wrap=True)
-    first = {name: next(iter(of_attack.values())) for name, of_attack in results.items()}
-    table.add_row("parameters", *(f"{result.victim.parameters:,}" for result in first.values()))
-    table.add_row("clean accuracy", *(accuracy_at(result, 0.0) for result in first.values()))
-    for attack in ATTACKS:
-        of_attack = [results[name][attack] for name in CHECKPOINTS]
-        table.add_row()
-        table.add_row(Text(attack, style="bold"))
-        for cost in shown_costs(of_attack[0]):
-            table.add_row(f"  robust at {format_gpu_time(cost)}", *(accuracy_at(result, cost) for result in of_attack))
-        table.add_row("  broken", *map(success_of, of_attack))
-        table.add_row("  half broken at", *(median_of(result).partition(" (")[0] for result in of_attack))
+    both = list(results.values())
+    table.add_row("parameters", *(f"{result.victim.parameters:,}" for result in both))
+    table.add_row("clean accuracy", *(accuracy_at(result, 0.0) for result in both))
+    table.add_row()
+    table.add_row(Text(attack.name, style="bold"))
+    for cost in shown_costs(both[0]):
+        table.add_row(f"  robust at {format_gpu_time(cost)}", *(accuracy_at(result, cost) for result in both))
+    table.add_row("  broken", *map(success_of, both))
+    table.add_row("  half broken at", *(median_of(result).partition(" (")[0] for result in both))
     out.print(table)
     out.print("[dim]shares of examples with 95 % Wilson intervals[/dim]\n")
-    out.print(chart([(f"{attack}, {name}", results[name][attack]) for attack in ATTACKS for name in CHECKPOINTS]))
+    out.print(chart([(f"{attack.name}, {name}", result) for name, result in results.items()]))
     out.print()
-    for name, string in strings:
+    for name, string in strings.items():
         if string:
             out.print(Text.assemble(f"A string that broke the {name} one: ", (string, "reverse")), soft_wrap=True)
     out.print(f"Done in {duration(time.perf_counter() - started)}. Score your own: holdfast score MODEL --task {TASK}")
 
 
-def _example_string(folder: Path) -> str:
-    """The first winning string of the strongest attack, made visible; empty when nothing broke."""
+def _winning_string(trace: Path) -> str:
+    """The first string of a trace that broke its example, made visible; empty when nothing broke."""
     import pyarrow.parquet as parquet
 
-    for path in sorted(folder.glob("traces/*/gcg-*.parquet")):
-        for row in parquet.read_table(path).to_pylist():
-            if row["broken"]:
-                return visible(row["attack_string"])
+    for row in parquet.read_table(trace).to_pylist():
+        if row["broken"]:
+            return visible(row["attack_string"])
     return ""

@@ -13,8 +13,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from ...benchmark.checkpoint import first_line, quiet
 from ...tasks import CheckpointError
-from .checkpoint import quiet
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ def load_base(reference: str | Path, labels: tuple[str, str], seed: int) -> Base
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise CheckpointError(
-            f"Training cannot start from {reference} ({reason}); give a folder or Hub id with config.json, "
+            f"Training cannot start from {reference} ({first_line(error)}); give a folder or Hub id with config.json, "
             "tokenizer.json and weights in safetensors."
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
+from ...benchmark.checkpoint import quiet
 from ...tasks import RecordError, ResourceError
 from .tokenizer import save_tokenizer
 
@@ -56,18 +56,3 @@ def save_checkpoint(
     for path in folder.iterdir():
         # safetensors makes files that only their owner may read.
         path.chmod(0o644)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' own progress bars and remarks."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()
