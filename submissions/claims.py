@@ -10,7 +10,7 @@ from ..benchmark import OFFICIAL_ATTACKS, TIERS, Result
 from ..benchmark.curves import Proportion, Survival, clean_accuracy, robust_accuracy
 from .adversary import OFFICIAL_ADVERSARY, official_adversary
 from .entry import Entry
-from .evidence import LEVELS, Level
+from .evidence import Level
 
 RANKED = 200
 """Examples from which on a result is ranked; one over fewer is a preview."""
@@ -62,7 +62,6 @@ def claims_of(entry: Entry, task: str) -> list[Claim]:
     official = [key for key in keys if key.position == "suffix" and key.attack in OFFICIAL_ATTACKS]
     if len(official) == len(OFFICIAL_ATTACKS):
         results = tuple(entry.results[key] for key in official)
-        level = LEVELS[min(LEVELS.index(entry.level_of(key)) for key in official)]
         name = OFFICIAL_ADVERSARY.replace(" ", "-")
-        claims.insert(0, Claim(task, name, official_adversary(results), level, results))
+        claims.insert(0, Claim(task, name, official_adversary(results), entry.weakest(official), results))
     return claims

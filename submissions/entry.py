@@ -12,7 +12,7 @@
 Reading trusts nothing: files are plain, of limited size, and nothing outside the registry is opened.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -69,11 +69,6 @@ class Entry:
     def slug(self) -> str:
         return self.manifest.slug
 
-    @property
-    def registry(self) -> Path:
-        """The folder that holds `entries/` and `checkpoints/`."""
-        return self.folder.parent.parent
-
     def level_of(self, key: Key) -> Level:
         """The evidence for one result or curve."""
         if key in self.curves:
@@ -85,38 +80,30 @@ class Entry:
     @property
     def level(self) -> Level:
         """The weakest evidence among the results."""
-        return LEVELS[min(LEVELS.index(self.level_of(key)) for key in (*self.results, *self.curves))]
+        return self.weakest((*self.results, *self.curves))
 
-    def trace(self, key: Key) -> bytes:
-        """The trace of a result. Raises: RecordError."""
-        return read_limited(file_of(self.folder, "traces", key), TRACE_BYTES)
+    def weakest(self, keys: Iterable[Key]) -> Level:
+        """The weakest evidence among some results or curves."""
+        return min(map(self.level_of, keys), key=LEVELS.index)
 
 
 def load_entry(folder: Path) -> Entry:
     """Read an entry. Raises: RecordError at the first file that cannot be used; `check_entry` finds all problems."""
     manifest = read_manifest(folder / MANIFEST_FILE)
-    results = {key: read_entry_result(folder, key)[0] for key in keys_in(folder, "results")}
+    results: dict[Key, Result] = {}
+    evidence: dict[Key, Evidence] = {}
+    for key in keys_in(folder, "results"):
+        path = file_of(folder, "results", key)
+        content = read_limited(path, RESULT_BYTES)
+        results[key] = parse_result(content, path)
+        if file_of(folder, "evidence", key).exists():
+            trace = read_limited(file_of(folder, "traces", key), TRACE_BYTES)
+            if (record := evidence_for(folder, key, sha256(content), sha256(trace))) is not None:
+                evidence[key] = record
     curves = {key: read_curve(file_of(folder, "curves", key)) for key in keys_in(folder, "curves")}
     if not results and not curves:
         raise RecordError(f"{folder} has no results; score its checkpoints with `holdfast submit new`.")
-    evidence = {key: record for key in results if (record := current_evidence(folder, key)) is not None}
     return Entry(folder, manifest, results, curves, evidence)
-
-
-def read_entry_result(folder: Path, key: Key) -> tuple[Result, str]:
-    """A result of an entry and the SHA-256 of its file. Raises: RecordError."""
-    path = file_of(folder, "results", key)
-    content = read_limited(path, RESULT_BYTES)
-    return parse_result(content, path), sha256(content)
-
-
-def current_evidence(folder: Path, key: Key) -> Evidence | None:
-    """The evidence for a result, None where there is none or where the files have changed since."""
-    if not file_of(folder, "evidence", key).exists():
-        return None
-    result = sha256(read_limited(file_of(folder, "results", key), RESULT_BYTES))
-    trace = sha256(read_limited(file_of(folder, "traces", key), TRACE_BYTES))
-    return evidence_for(folder, key, result, trace)
 
 
 def evidence_for(folder: Path, key: Key, result: str, trace: str) -> Evidence | None:
