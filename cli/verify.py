@@ -68,10 +68,8 @@ def verify(
 
     warm_up()
     from ..benchmark import parse_budget
-    from ..benchmark.victim import find_device
     from ..submissions.entry import entry_folders, find_registry
-    from ..submissions.reproduce import FEWEST
-    from ..submissions.verdicts import Reproducing
+    from ..submissions.verdicts import FEWEST, Reproducing
     from ..submissions.verify import SECONDS, Request
 
     if bool(entries) == all_:
@@ -87,6 +85,9 @@ def verify(
         if value is not None and not 0 < value < 1e9:
             raise UsageError(f"{name} must be a positive number, not {value:g}.")
     if device is not None:
+        # Loads PyTorch, which nothing else here needs.
+        from ..benchmark.victim import find_device
+
         find_device(device)
     if all_:
         folders = list(entry_folders(find_registry(registry)))

@@ -19,8 +19,6 @@ from ..benchmark.victim import Victim
 from ..tasks import EvaluationSet
 from .evidence import Reproduction
 
-FEWEST = 6
-"""Examples to reproduce at least: of five that all differ one way, the test could not say that this is no chance."""
 SIGNIFICANT = 0.05
 
 

@@ -74,6 +74,10 @@ class Reproducing:
     budget: float | None = None
 
 
+FEWEST = 6
+"""Examples to reproduce at least: of five that all differ one way, the test could not say that this is no chance."""
+
+
 def look_over(folder: Path, registry: Path, evidence: Path) -> Iterator[Any]:
     """Check an entry without its models: one `Overview`. evidence: the folder that its records are in."""
     problems = []

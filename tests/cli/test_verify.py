@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import sysconfig
 import time
 from collections.abc import Callable
@@ -79,6 +80,17 @@ def test_figures_from_a_publication_are_no_problem(holdfast: Callable) -> None:
     outcome = holdfast("verify", "pythia-14m-finetuned", "--registry", registry, *QUICK)
     assert outcome.code == OK
     assert outcome.out == "1 entry has figures from a publication, which cannot be replayed.\n"
+
+
+def test_pytorch_is_left_to_the_process_with_limits() -> None:
+    registry = Path(__file__).parents[2] / "submissions"
+    code = (
+        "import atexit, sys; from holdfast.cli import main; "
+        "atexit.register(lambda: print({'torch', 'transformers'} & set(sys.modules))); "
+        f"sys.argv[1:] = ['verify', 'pythia-14m-finetuned', '--registry', {str(registry)!r}, '--by', 'Ada Tester']; "
+        "main()"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).endswith("cannot be replayed.\nset()\n")
 
 
 @pytest.mark.parametrize(
