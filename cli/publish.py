@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,6 +58,7 @@ def publish(
         raise UsageError("--model names a model repo and --no-model leaves them alone; give one of the two.")
     from huggingface_hub import HfApi, constants, get_token
 
+    from ..submissions.entry import find_entry
     from ..submissions.hub import commit, require_repo
     from ..submissions.hub_errors import NO_TOKEN, remote_errors
     from ..submissions.publish import publishable_entry, repo_name, targets_of
@@ -69,7 +69,7 @@ def publish(
     published: list[tuple[Change, Commit | None]] = []
     under_way: Target | None = None
     try:
-        loaded = publishable_entry(_folder(entry, registry))
+        loaded = publishable_entry(find_entry(entry, registry))
         targets = targets_of(
             loaded,
             model=model,
@@ -102,22 +102,6 @@ def publish(
         raise
     if as_json:
         out.print_json(json.dumps({"dry_run": False, "repos": [_as_data(change, done) for change, done in published]}))
-
-
-def _folder(entry: str, registry: Path | None) -> Path:
-    """The folder of an entry. Raises: UsageError when there is none."""
-    from ..submissions.entry import entry_folders, find_registry
-    from ..submissions.manifest import MANIFEST_FILE
-
-    given = Path(entry).expanduser()
-    if registry is None and (given / MANIFEST_FILE).is_file():
-        return given.resolve()
-    root = find_registry(registry)
-    names = [folder.name for folder in entry_folders(root)]
-    if entry not in names:
-        known = f"it has {', '.join(names[:20])}" if names else "it is empty"
-        raise UsageError(f"There is no entry '{visible(entry)}' in {root / 'entries'}: {known}.")
-    return root / "entries" / entry
 
 
 def _look(api: "HfApi", target: "Target", create_pr: bool, dry_run: bool) -> "Change":

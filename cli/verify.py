@@ -68,7 +68,7 @@ def verify(
 
     warm_up()
     from ..benchmark import parse_budget
-    from ..submissions.entry import entry_folders, find_registry
+    from ..submissions.entry import entry_folders, find_entry, find_registry
     from ..submissions.verdicts import FEWEST, Reproducing
     from ..submissions.verify import SECONDS, Request
 
@@ -92,7 +92,7 @@ def verify(
     if all_:
         folders = list(entry_folders(find_registry(registry)))
     else:
-        folders = list(dict.fromkeys(_folder(entry, registry) for entry in entries or ()))
+        folders = list(dict.fromkeys(find_entry(entry, registry) for entry in entries or ()))
     request = Request(
         by=_plain_name(by or _own_name()),
         reproducing=Reproducing(
@@ -148,20 +148,6 @@ def _run(folders: Sequence[Path], request: "Request", registry: Path | None) -> 
                 f"Interrupted. The evidence for {done} results is kept; to go on:\n  {again}"
             ) from None
     return sorted(reports, key=lambda report: folders.index(report.folder))
-
-
-def _folder(entry: str, registry: Path | None) -> Path:
-    """The folder that a path or a slug stands for. Raises: UsageError."""
-    from ..submissions.entry import find_registry
-
-    if (path := Path(entry)).is_dir():
-        # Resolved, because the folder's name is the entry's, and `.` has none. A link stays one, to be refused.
-        return path if path.is_symlink() else path.resolve()
-    if Path(entry).name == entry and not entry.startswith("."):
-        folder = find_registry(registry) / "entries" / entry
-        if folder.is_dir():
-            return folder
-    raise UsageError(f"There is no entry {visible(entry)}; give its folder, or its slug in the registry.")
 
 
 def _own_name() -> str:

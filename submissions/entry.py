@@ -12,6 +12,7 @@
 Reading trusts nothing: files are plain, of limited size, and nothing outside the registry is opened.
 """
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,6 +137,22 @@ def entry_folders(registry: Path) -> Iterator[Path]:
 def load_registry(registry: Path) -> list[Entry]:
     """All entries, by slug. Raises: RecordError at the first that cannot be read."""
     return [load_entry(folder) for folder in entry_folders(registry)]
+
+
+def find_entry(text: str, registry: Path | None) -> Path:
+    """The folder of an entry, given as that or as its slug in the registry. Raises: UsageError when there is none."""
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        # Resolved, because the folder's name is the entry's, and `.` has none. A link stays one, to be refused.
+        return folder if folder.is_symlink() else folder.resolve()
+    hint = ""
+    if folder.name == text:
+        known = {each.name: each for each in entry_folders(find_registry(registry))}
+        if text in known:
+            return known[text]
+        if nearest := difflib.get_close_matches(text, known, n=1):
+            hint = f" (did you mean {nearest[0]!r}?)"
+    raise UsageError(f"There is no entry {text[:120]}{hint}; give its folder, or its slug in the registry.")
 
 
 def find_registry(given: Path | None) -> Path:

@@ -143,10 +143,17 @@ def test_arguments_that_cannot_be_are_refused(holdfast: Run, registry: Path, opt
     assert said in refused.sentence
 
 
-def test_an_unknown_entry_is_refused_with_those_there_are(holdfast: Run, registry: Path) -> None:
-    refused = holdfast("publish", "../made-up", "--registry", registry)
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("made-upp", "There is no entry made-upp (did you mean 'made-up'?); give its folder, or its slug"),
+        ("../made-up", "There is no entry ../made-up; give its folder, or its slug"),
+    ],
+)
+def test_an_unknown_entry_is_refused(holdfast: Run, registry: Path, entry: str, said: str) -> None:
+    refused = holdfast("publish", entry, "--registry", registry)
     assert refused.code == 2
-    assert "it has made-up" in refused.sentence
+    assert said in refused.sentence
 
 
 def test_an_error_half_way_says_what_was_published(online: StandIn, holdfast: Run, arguments: tuple[str, ...]) -> None:

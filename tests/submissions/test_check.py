@@ -10,7 +10,7 @@ import pytest
 from made_entries import make_entry
 
 from holdfast.submissions.check import check_entry
-from holdfast.submissions.entry import Key, entry_folders, file_of, load_entry, load_registry
+from holdfast.submissions.entry import Key, entry_folders, file_of, find_entry, load_entry, load_registry
 from holdfast.tasks import RecordError
 
 REGISTRY = Path(__file__).resolve().parents[2] / "submissions"
@@ -34,6 +34,23 @@ def test_a_sound_entry_has_no_problems_and_is_read(entry: Path) -> None:
         "password-match × gcg-suffix",
         "password-match × random_token-suffix",
     ]
+
+
+def test_an_entry_is_found_by_folder_and_by_slug(entry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_entry("made-up", tmp_path) == entry
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_entry("~/entries/made-up", None) == entry
+    monkeypatch.chdir(entry)
+    assert find_entry(".", None).name == "made-up"
+
+
+def test_a_folder_that_is_a_link_stays_one_and_is_refused(entry: Path, tmp_path: Path) -> None:
+    link = tmp_path / "entries" / "other"
+    link.symlink_to(entry)
+    for text, registry in ((str(link), None), ("other", tmp_path)):
+        found = find_entry(text, registry)
+        assert found.is_symlink()
+        assert [problem.file for problem in check_entry(found)] == [link]
 
 
 @pytest.mark.parametrize("folder", sorted(entry_folders(REGISTRY)), ids=lambda folder: folder.name)
