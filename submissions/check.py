@@ -97,9 +97,8 @@ def _misplaced_files(folder: Path) -> Iterator[Problem]:
 
 
 def _about_results(folder: Path, registry: Path, manifest: Manifest) -> Iterator[Problem]:
-    for kind in ("curves",):
-        for key in keys_in(folder, kind):
-            yield Problem(file_of(folder, kind, key), "curves are for entries with figures from a publication.")
+    for key in keys_in(folder, "curves"):
+        yield Problem(file_of(folder, "curves", key), "curves are for entries with figures from a publication.")
     results: dict[Key, Result] = {}
     keys = keys_in(folder, "results")
     for key in keys:
@@ -148,9 +147,10 @@ def _about_trace(folder: Path, key: Key, result: Result) -> Iterator[Problem]:
 def _about_tasks(folder: Path, registry: Path, manifest: Manifest, results: dict[Key, Result]) -> Iterator[Problem]:
     """Results against the manifest, and against each other."""
     manifest_file = folder / MANIFEST_FILE
+    scored = {key.task for key in keys_in(folder, "results")}
     for name, task in manifest.tasks.items():
         of_task = {key: result for key, result in results.items() if key.task == name}
-        if not of_task and not any(key.task == name for key in keys_in(folder, "results")):
+        if name not in scored:
             yield Problem(manifest_file, f"tasks.{name}: there is no result for it; score it, or take it out.")
         yield from _about_victim(folder, registry, name, task, of_task)
         yield from _about_clean_answers(folder, list(of_task.items()))
@@ -169,6 +169,13 @@ def _about_victim(
             digest = _digest_in_registry(registry, checkpoint)
         except RecordError as error:
             yield Problem(folder / MANIFEST_FILE, f"tasks.{name}.checkpoint.path: {error}")
+    if not results:
+        return
+    if isinstance(checkpoint, HubCheckpoint):
+        wanted = (checkpoint.repo, checkpoint.commit)
+    else:
+        wanted = (checkpoint.path if checkpoint else None, None)
+    first = next(iter(results.values())).victim
     for key, result in results.items():
         path = file_of(folder, "results", key)
         victim = result.victim
@@ -181,16 +188,11 @@ def _about_victim(
                 path,
                 f"victim.digest: {victim.digest[:12]} was scored, and the checkpoint in the registry is {digest[:12]}.",
             )
-        if isinstance(checkpoint, HubCheckpoint):
-            wanted = (checkpoint.repo, checkpoint.commit)
-        else:
-            wanted = (checkpoint.path if checkpoint else None, None)
         if (victim.reference, victim.revision) != wanted:
             yield Problem(
                 path,
                 "victim.reference: it is not the checkpoint that the manifest names; score that one, by that name.",
             )
-        first = next(iter(results.values())).victim
         if (victim.digest, victim.architecture, victim.context) != (first.digest, first.architecture, first.context):
             yield Problem(path, "victim: another checkpoint was scored than for the other results of this task.")
 
