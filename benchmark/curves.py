@@ -8,6 +8,7 @@ so is what is derived from several (the official adversary).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -62,13 +63,19 @@ class Proportion:
     @property
     def interval(self) -> tuple[float, float]:
         """Low and high end; the low end of a bound is 0."""
-        ends = proportion_confint(self.successes, self.total, alpha=1 - CONFIDENCE, method="wilson")
-        low, high = np.clip(np.array(ends, dtype=float), 0.0, 1.0).tolist()
+        low, high = _wilson(self.successes, self.total)
         return (0.0 if self.bound else low), high
 
     def __str__(self) -> str:
         low, high = self.interval
         return f"{'≤ ' if self.bound else ''}{self.value:.1%} [{low:.1%}, {high:.1%}]"
+
+
+@lru_cache(maxsize=100_000)
+def _wilson(successes: int, total: int) -> tuple[float, float]:
+    ends = proportion_confint(successes, total, alpha=1 - CONFIDENCE, method="wilson")
+    low, high = np.clip(np.array(ends, dtype=float), 0.0, 1.0).tolist()
+    return low, high
 
 
 def clean_accuracy(survival: Survival) -> Proportion:

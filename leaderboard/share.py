@@ -1,0 +1,44 @@
+"""A share as the site shows it: a value with its 95 % interval, and whether it is only a bound."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..benchmark.curves import Proportion
+
+
+@dataclass(frozen=True)
+class Share:
+    """bound: the true value may be lower than `value`, never higher; `low` is then 0."""
+
+    value: float
+    low: float
+    high: float
+    bound: bool = False
+
+    @staticmethod
+    def of(proportion: Proportion) -> "Share":
+        low, high = proportion.interval
+        return Share(proportion.value, low, high, proportion.bound)
+
+    @property
+    def text(self) -> str:
+        """As `holdfast show` prints it, without the interval."""
+        return f"{'≤ ' if self.bound else ''}{self.value:.1%}"
+
+    @property
+    def interval_text(self) -> str:
+        return f"[{self.low:.1%}, {self.high:.1%}]"
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.interval_text}"
+
+
+def mean_share(shares: Sequence[Share]) -> Share:
+    """The mean of independent shares; its interval is made from theirs [MOVER, Zou and Donner 2008, Stat. Med. 27]."""
+    count = len(shares)
+    value = sum(share.value for share in shares) / count
+    below = math.sqrt(sum((share.value - share.low) ** 2 for share in shares)) / count
+    above = math.sqrt(sum((share.high - share.value) ** 2 for share in shares)) / count
+    bound = any(share.bound for share in shares)
+    return Share(value, 0.0 if bound else max(0.0, value - below), min(1.0, value + above), bound)

@@ -1,0 +1,34 @@
+"""The site: what all pages are made from, and the files they become."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..submissions.entry import Entry
+from ..tasks import Example
+from .render import render
+from .standing import Standing
+from .views import View
+
+Files = dict[str, bytes]
+"""Content by path inside the site, with forward slashes."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that pages are made from.
+
+    entries, standings: by slug. views: by task and attack. texts: examples by task and id, for the tasks whose data is
+    at hand. url: where the site will be, with a slash at the end; None when it is not known, so that feed, sitemap and
+    preview images have no absolute links. live: add what reloads pages while they are edited.
+    """
+
+    entries: Mapping[str, Entry]
+    standings: Mapping[str, Mapping[tuple[str, str], Standing]]
+    views: Mapping[tuple[str, str], View]
+    texts: Mapping[str, Mapping[str, Example]] = field(default_factory=dict)
+    url: str | None = None
+    live: bool = False
+
+    def page(self, path: str, template: str, /, **context: object) -> Files:
+        """One page as a file. A template sets its own title."""
+        return {path: render(template, path, {"site": self, **context})}

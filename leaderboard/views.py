@@ -1,0 +1,108 @@
+"""The views of the leaderboard: who stood how against an attack, on a task or over all tasks.
+
+Which views there are follows from the results that the entries hold; a new attack or position needs nothing here.
+"""
+
+import gc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..benchmark import OFFICIAL_ATTACKS, TIERS, get_profile
+from ..submissions.adversary import OFFICIAL_ADVERSARY
+from ..submissions.claims import RANKED, claims_of
+from ..submissions.entry import Entry
+from ..tasks import OFFICIAL_TASKS
+from .ranking import ranks
+from .standing import Bounded, Measured, Overall, Reported, Standing
+
+OVERALL = "overall"
+"""Stands where a view would name its task: the mean over the official tasks."""
+ADVERSARY = OFFICIAL_ADVERSARY.replace(" ", "-")
+RELATIVE_TIERS = (1e2, 1e3, 1e4, 1e5, 1e6)
+"""Budgets in forward passes of the victim, at which robust accuracy is quoted beside the absolute tiers."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One table of the leaderboard. attack: name and position, or ADVERSARY. standings: by slug.
+
+    ranks: by tier (FLOP, or forward passes) and axis, the rank of every ranked entry by slug.
+    """
+
+    task: str
+    attack: str
+    standings: Mapping[str, Standing]
+    ranks: Mapping[tuple[float, bool], Mapping[str, int]] = field(default_factory=dict)
+
+
+def standings_of(entry: Entry) -> dict[tuple[str, str], Standing]:
+    """How an entry stands, by task and attack; OVERALL where it has all official tasks."""
+    found: dict[tuple[str, str], Standing] = {}
+    for task in {key.task for key in (*entry.results, *entry.curves)}:
+        for claim in claims_of(entry, task):
+            found[task, claim.attack] = Measured(claim.survival, claim.evidence, tuple(claim.flags), claim.attackers)
+        for key, curve in entry.curves.items():
+            if key.task == task:
+                found[task, f"{key.attack}-{key.position}"] = Reported.of(curve)
+        parts = [found[task, name] for name in _official_keys() if (task, name) in found]
+        if parts and (task, ADVERSARY) not in found:
+            found[task, ADVERSARY] = Bounded(parts)
+    for attack in sorted({attack for _, attack in found}):
+        tasks = [found.get((task, attack)) for task in OFFICIAL_TASKS]
+        if all(tasks):
+            found[OVERALL, attack] = Overall([part for part in tasks if part is not None])
+    return found
+
+
+def _official_keys() -> list[str]:
+    return [f"{attack}-suffix" for attack in OFFICIAL_ATTACKS]
+
+
+def views_of(standings: Mapping[str, Mapping[tuple[str, str], Standing]]) -> dict[tuple[str, str], View]:
+    """All views, from the standings of each entry by slug: overall first; in a task the official adversary first."""
+    keys = {key for held in standings.values() for key in held}
+    views = {}
+    # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
+    gc.freeze()
+    try:
+        for task, attack in sorted(keys, key=_order):
+            held = {slug: each[task, attack] for slug, each in standings.items() if (task, attack) in each}
+            views[task, attack] = View(task, attack, held, _all_ranks(held))
+    finally:
+        gc.unfreeze()
+    return views
+
+
+def _order(key: tuple[str, str]) -> tuple[int, str, int, str]:
+    task, attack = key
+    place = -1 if task == OVERALL else OFFICIAL_TASKS.index(task) if task in OFFICIAL_TASKS else len(OFFICIAL_TASKS)
+    return place, task, attack != ADVERSARY, attack
+
+
+def _all_ranks(held: Mapping[str, Standing]) -> dict[tuple[float, bool], Mapping[str, int]]:
+    found = {}
+    for relative, tiers in ((False, TIERS), (True, RELATIVE_TIERS)):
+        for tier in tiers:
+            eligible = {slug: standing for slug, standing in held.items() if is_ranked(standing, tier, relative)}
+            found[tier, relative] = ranks(eligible, tier, relative=relative)
+    return found
+
+
+def is_ranked(standing: Standing, tier: float, relative: bool = False) -> bool:
+    """Whether there are enough examples, and the budget went that far or everything broke sooner."""
+    if standing.examples < RANKED or (relative and standing.unit is None):
+        return False
+    return not standing.at(tier, relative=relative).bound
+
+
+def default_tier(view: View) -> float:
+    """The largest tier at which a ranked entry holds on anything; that of the profile `lite` where there is none."""
+    for tier in reversed(TIERS):
+        if any(view.standings[slug].at(tier).value > 0 for slug in view.ranks[tier, False]):
+            return tier
+    return get_profile("lite").budget
+
+
+def tasks_of(views: Mapping[tuple[str, str], View]) -> Sequence[str]:
+    """The tasks that have views, OVERALL first."""
+    return list(dict.fromkeys(task for task, _ in views))
