@@ -46,9 +46,11 @@ def score_like(
     Finished scores in `out` are read, unfinished ones go on. Raises: RecordError when the baseline was made with other
     versions of a task or attack than are installed here, and what scoring raises.
     """
+    tasks = {each.task.name: get_task(each.task.name) for each in baseline}
+    attacks = {each.attack.name: get_attack(each.attack.name) for each in baseline}
     for result in baseline:
         # Whatever cannot be repeated is said before anything is attacked.
-        task, attack = get_task(result.task.name), get_attack(result.attack.name)
+        task, attack = tasks[result.task.name], attacks[result.attack.name]
         if result.task.digest != task.digest:
             raise RecordError(
                 f"The baseline was scored on other examples of {task.name} (version {result.task.version}) than this "
@@ -60,9 +62,9 @@ def score_like(
                 f"this installation has ({attack_parameters(attack)}); score the last release again."
             )
     victim = load_victim(model, device=device)
+    evaluations = {name: task.evaluation(mirror=mirror) for name, task in tasks.items()}
     scored = []
     for result in baseline:
-        evaluation = get_task(result.task.name).evaluation(mirror=mirror)
         settings = Settings(result.profile, len(result.records), result.budget, result.seed)
-        scored.append(score(victim, evaluation, get_attack(result.attack.name), settings, out))
+        scored.append(score(victim, evaluations[result.task.name], attacks[result.attack.name], settings, out))
     return scored
