@@ -14,7 +14,7 @@ from pathlib import Path
 from ..benchmark import Attack, Progress, Result, Settings, Victim, load_victim, score
 from ..benchmark.digest import checkpoint_digest
 from ..benchmark.records import write_atomically
-from ..benchmark.results import VictimPart, result_json
+from ..benchmark.results import result_json
 from ..benchmark.settings import Files
 from ..tasks import CheckpointError, RecordError, Task, UsageError
 from .check import check_entry
@@ -187,7 +187,7 @@ def _named(result: Result, checkpoint: Checkpoint) -> Result:
         name, revision = checkpoint.repo, checkpoint.commit
     else:
         name, revision = checkpoint.path, None
-    victim = VictimPart(**{**result.victim.model_dump(), "reference": name, "revision": revision})
+    victim = result.victim.model_copy(update={"reference": name, "revision": revision})
     return result.model_copy(update={"victim": victim})
 
 

@@ -102,18 +102,18 @@ def _entry(runs: Sequence[Run], stage: Stage, counts: Counts, training: Mapping[
     for run in runs:
         by_key[Key(run.task, run.attack, POSITIONS[run.position])].append(run)
     curves = {key: reported_curve(by_key[key], counts) for key in sorted(by_key)}
+    pretrained, about_pretraining = pretraining(runs[0], training)
     tasks = {
         task: TaskEntry(
             parameters=runs[0].parameters,
             compute=TrainingCompute(
-                pretraining=pretraining(runs[0], training)[0],
+                pretraining=pretrained,
                 defence=_defence_compute([run for run in runs if run.task == task], training),
             ),
         )
         for task in sorted({run.task for run in runs})
     }
     name, defence = _name_and_defence(runs, stage)
-    _, about_pretraining = pretraining(runs[0], training)
     manifest = Manifest(
         schema_version=1,
         slug=_slug(runs[0], stage),

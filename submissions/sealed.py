@@ -102,14 +102,10 @@ def refuse_unsafe(folder: Path) -> None:
             raise CheckpointError(
                 f"its config.json asks for the {fetched}, for which code would be fetched; remove that field."
             )
-        if any(_plain(field) == "quantization_config" and value is not None for field, value in all_fields(config)):
+        if any(field.lstrip("_") == "quantization_config" and value is not None for field, value in all_fields(config)):
             raise CheckpointError(
                 "its config.json asks for quantization, which cannot be judged in float32; save it as is."
             )
-
-
-def _plain(field: str) -> str:
-    return field.lstrip("_")
 
 
 def _json(path: Path) -> dict[str, Any]:
