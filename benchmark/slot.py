@@ -126,15 +126,24 @@ def _fit(example: Example, tokenizer: PreTrainedTokenizerFast, length: int, cont
         excess = len(backend.encode(example.text(), add_special_tokens=True).ids) + length + 2 - context
         if excess <= 0:
             return example, truncated
-        offsets = backend.encode(example.before, add_special_tokens=False).offsets
-        if len(offsets) <= excess:
+        shorter = cut_front(example, tokenizer, excess)
+        if shorter is None:
             raise CheckpointError(
                 f"The victim's context of {context} tokens is too short for example {example.id}: the text after the "
                 f"slot and {length} attack tokens leave no room for the text before it; use a model with a longer "
                 f"context."
             )
-        example = replace(example, before=example.before[max(1, offsets[excess][0]) :])
+        example = shorter
         truncated = True
+
+
+def cut_front(example: Example, tokenizer: PreTrainedTokenizerFast, count: int) -> Example | None:
+    """The example without the first `count` tokens of `before`; None when it would have nothing left."""
+    offsets = tokenizer.backend_tokenizer.encode(example.before, add_special_tokens=False).offsets
+    if len(offsets) <= count:
+        return None
+    # Several tokens can write one character, and all begin with it; something is cut in any case.
+    return replace(example, before=example.before[max(1, offsets[count][0]) :])
 
 
 def _split(

@@ -6,13 +6,14 @@ what the model sees is what a victim sees. Most of these strings have the offici
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 from transformers import PreTrainedTokenizerFast
 
+from ...benchmark.slot import cut_front
 from ...benchmark.vocabulary import AttackVocabulary
 from ...tasks import Example, UsageError
 from .tokenizer import pad_id
@@ -129,12 +130,11 @@ def shortened(examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, c
         for i, too_many in excess:
             if too_many <= 0:
                 continue
-            example = fitting[i]
-            offsets = backend.encode(example.before, add_special_tokens=False).offsets
-            if len(offsets) <= too_many:
+            shorter = cut_front(fitting[i], tokenizer, too_many)
+            if shorter is None:
                 raise UsageError(
-                    f"A context of {context} tokens is too short for example {example.id}; train with a longer one."
+                    f"A context of {context} tokens is too short for example {fitting[i].id}; train with a longer one."
                 )
-            fitting[i] = replace(example, before=example.before[max(1, offsets[too_many][0]) :])
+            fitting[i] = shorter
             left.append(i)
     return fitting
