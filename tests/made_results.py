@@ -22,6 +22,8 @@ def made(
     digest: str = "0",
     parameters: dict[str, int | float | str | bool] | None = None,
     first: int = 0,
+    tokens: int = 50,
+    victim_parameters: int = 1_000_000,
 ) -> Result:
     """A result with an example per outcome: the break cost, HELD, or WRONG when clean. first: number of the first."""
     if parameters is None:
@@ -32,7 +34,7 @@ def made(
             "label": number % 2,
             "clean_correct": outcome != WRONG,
             "truncated": False,
-            "tokens": 50,
+            "tokens": tokens,
             "break_cost": outcome if isinstance(outcome, int) else None,
             "cost": 0,
             "iterations": 0,
@@ -50,7 +52,7 @@ def made(
                 "revision": None,
                 "digest": victim * 64,
                 "architecture": "gpt2",
-                "parameters": 1_000_000,
+                "parameters": victim_parameters,
                 "context": 100,
                 "dtype": "float32",
             },

@@ -3,9 +3,9 @@
 import math
 
 import pytest
+from made_results import HELD, WRONG, made
 from statsmodels.stats.proportion import proportion_confint
 
-from holdfast.benchmark import Result
 from holdfast.benchmark.curves import (
     Proportion,
     area_under_curve,
@@ -17,71 +17,6 @@ from holdfast.benchmark.curves import (
     robust_accuracy,
 )
 
-HELD = None
-WRONG = "wrong"
-
-
-def result(outcomes, budget=4e12, tokens=50, parameters=1_000_000):
-    """A result with an example per outcome: the break cost, HELD, or WRONG when clean."""
-    records = [
-        {
-            "id": f"e{number}",
-            "label": number % 2,
-            "clean_correct": outcome != WRONG,
-            "truncated": False,
-            "tokens": tokens,
-            "break_cost": outcome if isinstance(outcome, int) else None,
-            "cost": 0,
-            "iterations": 0,
-        }
-        for number, outcome in enumerate(outcomes)
-    ]
-    correct = sum(record["clean_correct"] for record in records)
-    broken = sum(record["break_cost"] is not None for record in records)
-    return Result.model_validate(
-        {
-            "task": {"name": "t", "version": 1, "digest": "0" * 64, "official": True},
-            "attack": {"name": "gcg", "position": "suffix", "parameters": {}},
-            "victim": {
-                "reference": "v",
-                "revision": None,
-                "digest": "0" * 64,
-                "architecture": "gpt2",
-                "parameters": parameters,
-                "context": 100,
-                "dtype": "float32",
-            },
-            "seed": 0,
-            "profile": "lite",
-            "budget": budget,
-            "summary": {
-                "examples": len(records),
-                "clean_correct": correct,
-                "clean_accuracy": correct / len(records),
-                "broken": broken,
-                "attack_success_rate": broken / correct if correct else None,
-                "truncated": 0,
-            },
-            "records": records,
-            "flags": [],
-            "trace_sha256": "0" * 64,
-            "run": {
-                "versions": {},
-                "device": "cpu",
-                "threads": 1,
-                "finished": "2026-01-01T00:00:00+00:00",
-                "seconds": {"total": 0, "model": 0, "tokenization": 0, "rest": 0},
-                "canonical_flop": 0,
-                "executed_flop": 0,
-                "candidates": 0,
-                "passes": "full text",
-                "batch_size": 1,
-                "peak_memory": 0,
-            },
-        }
-    )
-
-
 FIVE = [10**10, 10**11, 10**11, HELD, WRONG]
 
 
@@ -89,27 +24,27 @@ FIVE = [10**10, 10**11, 10**11, HELD, WRONG]
     ("cost", "holding"), [(0, 4), (10**10 - 1, 4), (10**10, 3), (5 * 10**10, 3), (10**11, 1), (4e12, 1)]
 )
 def test_an_example_is_broken_from_its_break_cost_on(cost, holding):
-    share = robust_accuracy(result(FIVE), cost)
+    share = robust_accuracy(made(FIVE), cost)
     assert (share.successes, share.total, share.bound) == (holding, 5, False)
 
 
 def test_below_the_first_break_robust_accuracy_is_clean_accuracy():
-    assert robust_accuracy(result(FIVE), 1.0) == clean_accuracy(result(FIVE)) == Proportion(4, 5)
+    assert robust_accuracy(made(FIVE), 1.0) == clean_accuracy(made(FIVE)) == Proportion(4, 5)
 
 
 def test_beyond_the_budget_there_is_only_a_bound():
-    share = robust_accuracy(result(FIVE), 4e13)
+    share = robust_accuracy(made(FIVE), 4e13)
     assert share.bound
     assert share.interval[0] == 0.0, "nothing is known from below"
     assert str(share).startswith("≤ 20.0% [0.0%, ")
 
 
 def test_at_the_budget_itself_it_is_a_measurement():
-    assert not robust_accuracy(result(FIVE), 4e12).bound
+    assert not robust_accuracy(made(FIVE), 4e12).bound
 
 
 def test_where_nothing_holds_the_value_is_known_beyond_the_budget_too():
-    share = robust_accuracy(result([10**10, 10**11, WRONG]), 4e15)
+    share = robust_accuracy(made([10**10, 10**11, WRONG]), 4e15)
     assert (share.value, share.bound) == (0.0, False)
 
 
@@ -130,12 +65,12 @@ def test_an_interval_by_hand():
 
 
 def test_the_attack_success_rate_is_over_clean_correct_examples():
-    assert attack_success_rate(result(FIVE)) == Proportion(3, 4)
-    assert attack_success_rate(result([WRONG, WRONG])) is None
+    assert attack_success_rate(made(FIVE)) == Proportion(3, 4)
+    assert attack_success_rate(made([WRONG, WRONG])) is None
 
 
 def test_the_curve_steps_at_every_distinct_break_cost():
-    assert [(cost, share.successes) for cost, share in curve(result(FIVE))] == [(0.0, 4), (10**10, 3), (10**11, 1)]
+    assert [(cost, share.successes) for cost, share in curve(made(FIVE))] == [(0.0, 4), (10**10, 3), (10**11, 1)]
 
 
 @pytest.mark.parametrize(
@@ -149,30 +84,30 @@ def test_the_curve_steps_at_every_distinct_break_cost():
     ],
 )
 def test_the_median_break_cost_is_where_half_of_the_clean_correct_are_broken(outcomes, median):
-    assert median_break_cost(result(outcomes)) == median
+    assert median_break_cost(made(outcomes)) == median
 
 
 def test_without_a_correct_example_there_is_no_median():
-    assert math.isnan(median_break_cost(result([WRONG])))
+    assert math.isnan(median_break_cost(made([WRONG])))
 
 
 def test_the_area_under_the_curve_by_hand():
     """Over the four decades from 4e10 to 4e14 FLOP: broken at the start 0, after one decade 1/4, after three 3/4, never
     1, wrong when clean 0; the mean of the five is 2/5."""
     outcomes = [4 * 10**10, 4 * 10**11, 4 * 10**13, HELD, WRONG]
-    assert area_under_curve(result(outcomes, budget=4e14)) == pytest.approx(0.4)
+    assert area_under_curve(made(outcomes, budget=4e14)) == pytest.approx(0.4)
 
 
 def test_breaks_outside_the_range_count_as_its_ends():
-    assert area_under_curve(result([1], budget=4e15)) == pytest.approx(0.0)
-    assert area_under_curve(result([4 * 10**14], budget=4e15)) == pytest.approx(1.0)
-    assert area_under_curve(result([10**15], budget=4e15)) == pytest.approx(1.0)
+    assert area_under_curve(made([1], budget=4e15)) == pytest.approx(0.0)
+    assert area_under_curve(made([4 * 10**14], budget=4e15)) == pytest.approx(1.0)
+    assert area_under_curve(made([10**15], budget=4e15)) == pytest.approx(1.0)
 
 
 def test_the_area_needs_a_budget_of_one_second_or_nothing_left_to_break():
-    assert area_under_curve(result([4 * 10**11, HELD], budget=4e13)) is None
-    assert area_under_curve(result([4 * 10**11, WRONG], budget=4e13)) == pytest.approx(0.125)
+    assert area_under_curve(made([4 * 10**11, HELD], budget=4e13)) is None
+    assert area_under_curve(made([4 * 10**11, WRONG], budget=4e13)) == pytest.approx(0.125)
 
 
 def test_the_relative_axis_counts_forward_passes_of_the_victim():
-    assert forward_passes(result(FIVE, tokens=50, parameters=1_000_000), 10**9) == 10.0
+    assert forward_passes(made(FIVE, tokens=50, victim_parameters=1_000_000), 10**9) == 10.0

@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sysconfig
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_stand_in import Fault, StandIn, reachable, running
+from hub_stand_in import Fault, StandIn, interrupted, reachable, running
 from hub_stand_in.server import environment
 from made_entries import make_entry, on_hub
 
@@ -178,14 +177,7 @@ def test_an_error_half_way_says_what_was_published(online: StandIn, holdfast: Ru
 def test_ctrl_c_says_whether_anything_was_published(
     online: StandIn, holdfast: Run, arguments: tuple[str, ...], pattern: str, said: str
 ) -> None:
-    main = threading.main_thread().ident
-    assert main is not None
-
-    def interrupt() -> str:
-        signal.pthread_kill(main, signal.SIGINT)
-        return "drop"
-
-    online.faults.append(Fault(pattern, interrupt))
+    online.faults.append(Fault(pattern, interrupted))
     stopped = holdfast(*arguments)
     assert stopped.code == 130
     assert said in stopped.err

@@ -6,6 +6,6 @@ commit is applied whole or not at all. Faults can be set: an error, a connection
 
 from .api import Hub
 from .repos import Blob, Repo
-from .server import Fault, StandIn, reachable, running
+from .server import Fault, StandIn, interrupted, reachable, running
 
-__all__ = ["Blob", "Fault", "Hub", "Repo", "StandIn", "reachable", "running"]
+__all__ = ["Blob", "Fault", "Hub", "Repo", "StandIn", "interrupted", "reachable", "running"]

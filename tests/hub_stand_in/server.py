@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,14 @@ class Fault:
     times: int = 1
     after: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def interrupted() -> str:
+    """A fault's action: Ctrl-C for the test that is running, and a connection that breaks."""
+    main = threading.main_thread().ident
+    assert main is not None
+    signal.pthread_kill(main, signal.SIGINT)
+    return "drop"
 
 
 @dataclass

@@ -1,13 +1,11 @@
 """What publishing does to repos on the Hub: huggingface_hub's own client against a local stand-in."""
 
-import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub_stand_in import Fault, StandIn, reachable, running
+from hub_stand_in import Fault, StandIn, interrupted, reachable, running
 from huggingface_hub import HfApi
 from made_entries import IN_REGISTRY, make_entry, on_hub
 
@@ -261,14 +259,7 @@ def test_a_commit_whose_answer_is_lost_is_not_made_twice(hub: StandIn, folder: P
     "pattern", ["/preupload/", "/storage/", "datasets.*/commit/", "models.*/preupload/", "/resolve/"]
 )
 def test_an_interruption_anywhere_leaves_whole_commits_only(hub: StandIn, folder: Path, pattern: str) -> None:
-    main = threading.main_thread().ident
-    assert main is not None
-
-    def interrupt() -> str:
-        signal.pthread_kill(main, signal.SIGINT)
-        return "drop"
-
-    hub.faults.append(Fault(pattern, interrupt))
+    hub.faults.append(Fault(pattern, interrupted))
     before, card = local_files(folder), hub.files("model", "acme/classifier")
     with pytest.raises(KeyboardInterrupt):
         publish(hub, folder)
