@@ -7,6 +7,7 @@ that the view is about, so that what they have is only a bound. Pages treat all 
     clean, area, median      figures, None where there is none
     unit                     FLOP of one forward pass of this victim; None where that is not known
     reach                    FLOP per example up to which robust accuracy is known
+    drawn_to                 FLOP per example up to which there is anything to draw
     at(cost, relative)       robust accuracy at a cost: FLOP per example, or forward passes of this victim
     steps()                  the costs (FLOP) at which robust accuracy changes, 0 first
 """
@@ -99,6 +100,10 @@ class Measured:
     def reach(self) -> float:
         return math.inf if not np.isinf(self.costs).any() else self.survival.budget
 
+    @property
+    def drawn_to(self) -> float:
+        return self.survival.budget
+
     def at(self, cost: float, *, relative: bool = False) -> Share:
         flop = cost * self.unit if relative else cost
         holding = int((self.costs > flop).sum())
@@ -142,6 +147,10 @@ class Reported:
     @property
     def reach(self) -> float:
         return published_budget(self.curve)
+
+    @property
+    def drawn_to(self) -> float:
+        return self.curve.points[-1].cost
 
     def at(self, cost: float, *, relative: bool = False) -> Share:
         if relative:
@@ -193,6 +202,10 @@ class Bounded:
     @property
     def reach(self) -> float:
         return 0.0
+
+    @property
+    def drawn_to(self) -> float:
+        return max(part.drawn_to for part in self.parts)
 
     def at(self, cost: float, *, relative: bool = False) -> Share:
         if relative:
@@ -246,6 +259,10 @@ class Overall:
     @property
     def reach(self) -> float:
         return min(part.reach for part in self.parts)
+
+    @property
+    def drawn_to(self) -> float:
+        return min(part.drawn_to for part in self.parts)
 
     def at(self, cost: float, *, relative: bool = False) -> Share:
         return mean_share([part.at(cost, relative=relative) for part in self.parts])
