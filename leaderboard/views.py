@@ -65,7 +65,7 @@ def views_of(standings: Mapping[str, Mapping[tuple[str, str], Standing]]) -> dic
     # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
     gc.freeze()
     try:
-        for task, attack in sorted(keys, key=_order):
+        for task, attack in sorted(keys, key=view_order):
             held = {slug: each[task, attack] for slug, each in standings.items() if (task, attack) in each}
             views[task, attack] = View(task, attack, held, _all_ranks(held))
     finally:
@@ -73,7 +73,8 @@ def views_of(standings: Mapping[str, Mapping[tuple[str, str], Standing]]) -> dic
     return views
 
 
-def _order(key: tuple[str, str]) -> tuple[int, str, int, str]:
+def view_order(key: tuple[str, str]) -> tuple[int, str, int, str]:
+    """Sorts views: overall, then the official tasks in their order; in a task the official adversary first."""
     task, attack = key
     place = -1 if task == OVERALL else OFFICIAL_TASKS.index(task) if task in OFFICIAL_TASKS else len(OFFICIAL_TASKS)
     return place, task, attack != ADVERSARY, attack
