@@ -9,20 +9,22 @@ CONSTRAINTS := .ci/constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format schema clean
+.PHONY: help demo test lint format schema screenshots clean
 
 help:
-	@echo "make demo     install, then attack the two bundled checkpoints and compare them"
-	@echo "make test     install, then lint, check formatting and types, and run all tests"
-	@echo "make lint     only the checks: ruff and pyright"
-	@echo "make format   format the code, and fix what ruff can fix"
-	@echo "make schema   write the JSON Schemas of all files to docs/schema/"
-	@echo "make clean    remove caches and build products; .venv and results stay"
+	@echo "make demo         install, then attack the two bundled checkpoints and compare them"
+	@echo "make test         install, then lint, check formatting and types, and run all tests"
+	@echo "make lint         only the checks: ruff and pyright"
+	@echo "make format       format the code, and fix what ruff can fix"
+	@echo "make schema       write the JSON Schemas of all files to docs/schema/"
+	@echo "make screenshots  build the site, and write pictures of its pages to build/screenshots/"
+	@echo "make clean        remove caches and build products; .venv and results stay"
 
 demo: $(VENV)/.installed
 	@$(BIN)/holdfast demo
 
 test: lint
+	@.ci/install-chromium
 	HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev
@@ -37,6 +39,11 @@ format: $(VENV)/.installed-dev
 schema: $(VENV)/.installed
 	@$(BIN)/python -c "from pathlib import Path; from holdfast.submissions.schemas import schemas; \
 	[Path('docs/schema', name).write_text(text, encoding='utf-8') for name, text in schemas().items()]"
+
+screenshots: $(VENV)/.installed-dev
+	@.ci/install-chromium
+	@$(BIN)/holdfast site build --out build/site
+	@$(BIN)/python tests/leaderboard/screenshots.py build/site --out build/screenshots
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
