@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ..tasks import HoldfastError, ResourceError
-from . import compare, demo, publish, score, show, submit, tasks, train, verify
+from . import compare, demo, publish, score, show, site, submit, tasks, train, verify
 from .terminal import InterruptedRunError, err, out, visible
 
 _VERBOSE = ("--verbose", "-v")
@@ -38,6 +38,7 @@ app.add_typer(tasks.app, name="tasks")
 app.add_typer(submit.app, name="submit")
 app.command("verify")(verify.verify)
 app.command("publish")(publish.publish)
+app.add_typer(site.app, name="site")
 
 
 def _print_version(wanted: bool) -> None:

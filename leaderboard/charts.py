@@ -50,7 +50,11 @@ def specification(chart: Chart) -> dict[str, Any]:
 
 def svg(chart: Chart) -> Markup:
     """A chart as SVG to lie in a page. The figure around it says what it shows; to screen readers it is one image."""
-    drawn = vl_convert.vegalite_to_svg(specification(chart))
+    return tidy(vl_convert.vegalite_to_svg(specification(chart)))
+
+
+def tidy(drawn: str) -> Markup:
+    """SVG as it comes out of Vega, made fit to lie in a page."""
     # Coordinates need no more than a hundredth of a pixel.
     drawn = re.sub(r"(\d+\.\d{2})\d+", r"\1", drawn)
     # Marks are no links or buttons here, and one by one they would only be noise to a screen reader.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from posixpath import relpath
 
@@ -59,7 +60,7 @@ def document(name: str, names: Sequence[str]) -> Document:
 def _number_headings(tokens: Sequence[Token]) -> None:
     """Every heading gets the id that links to it use: its words in small letters, joined by dashes."""
     seen: dict[str, int] = {}
-    for token, text in zip(tokens, tokens[1:], strict=False):
+    for token, text in pairwise(tokens):
         if token.type == "heading_open":
             words = re.sub(r"[^\w\- ]", "", text.content.lower()).replace(" ", "-")
             seen[words] = seen.get(words, -1) + 1

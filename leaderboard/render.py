@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..benchmark import TIERS, format_gpu_time
+from ..tasks import UsageError, get_task
 from . import figures
 from .text import plain, visible
 
@@ -47,6 +48,7 @@ def environment() -> Environment:
         short=figures.short_count,
         tenths=figures.tenths,
         label=label,
+        task_title=task_title,
     )
     made.globals.update(TIERS=TIERS, POLICY=POLICY, version=version("holdfast"))
     return made
@@ -64,8 +66,16 @@ def script_data(content: str) -> Markup:
     return Markup(content.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
+def task_title(name: str) -> str:
+    """A task as its declaration calls it: imdb -> IMDB."""
+    try:
+        return get_task(name).title
+    except UsageError:
+        return label(name).capitalize()
+
+
 def label(name: str) -> str:
-    """An attack, position, task or defence as people read it: random_token-suffix -> random token, suffix."""
+    """An attack, position or defence as people read it: random_token-suffix -> random token, suffix."""
     attack, dash, position = name.rpartition("-")
     if dash and position in ("suffix", "infix", "prefix"):
         return f"{_attack(attack)}, {position}"

@@ -44,11 +44,13 @@ def survival_chart(
     base = alt.Chart(data).transform_calculate(place="indexof(chosen, datum.slug)").encode(x=x, detail="slug:N")
     behind = base.transform_filter("datum.place < 0").encode(y=y)
     front = base.transform_filter("datum.place >= 0")
+    # The interval of a bound reaches down to 0 and would cover everything.
+    known = front.transform_filter("!datum.bound")
     dashes = alt.StrokeDash("bound:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [6, 3]]), legend=None)
     tip = [alt.Tooltip("name:N", title="entry"), alt.Tooltip("value:Q", title="robust accuracy, %", format=".1f")]
     layers = [
         behind.mark_line(interpolate="step-after", color="var(--c0)", strokeWidth=1, opacity=0.6),
-        front.mark_area(interpolate="step-after", opacity=0.16).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour),
+        known.mark_area(interpolate="step-after", opacity=0.16).encode(y=alt.Y("low:Q"), y2="high:Q", color=colour),
         front.mark_line(interpolate="step-after", strokeWidth=2.25).encode(y=y, color=colour, strokeDash=dashes),
     ]
     if rows is None:

@@ -1,4 +1,4 @@
-"""The project's documents as pages: the method, how to submit, and the rest; and the page for addresses that are none."""
+"""The project's documents as pages: the method, how to submit, and the rest; and the page for unknown addresses."""
 
 from ..documents import documents
 from ..site import Files, Site

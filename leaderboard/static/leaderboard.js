@@ -334,8 +334,11 @@
     if (!data.tiers[state.axis]) state.axis = initial.axis;
     if (attackNumber() < 0) state.attack = initial.attack;
     if (!columns.includes(state.sort.replace(/^-/, ""))) state.sort = initial.sort;
-    if (!data.tiers[state.axis][Number(state.tier)]) state.tier = state.axis === "absolute" ? initial.tier : "2";
+    if (!parameters.has("tier") || !data.tiers[state.axis][Number(state.tier)]) state.tier = firstTier();
   }
+
+  // 10,000 forward passes are about as many iterations of GCG as its papers run.
+  const firstTier = () => (state.axis === "absolute" ? initial.tier : "2");
 
   function fillTiers() {
     const options = data.tiers[state.axis].map(([, text], number) => {
@@ -429,10 +432,9 @@
     element(id).addEventListener(id === "search" ? "input" : "change", () => {
       if (id === "axis") {
         state.axis = element("axis").value;
-        const tier = state.axis === "absolute" ? initial.tier : "2";
         fillTiers();
-        element("tier").value = tier;
-        change({ axis: state.axis, tier });
+        element("tier").value = firstTier();
+        change({ axis: state.axis, tier: firstTier() });
       } else {
         change({ [id]: element(id).value });
       }
