@@ -14,7 +14,7 @@ from .figures import area_text, median_text
 from .health import Flag, flags
 from .share import Share
 from .site import Site
-from .standing import Measured, Overall, Reported, Standing
+from .standing import Measured, Reported, Standing
 from .views import ADVERSARY, OVERALL, view_order
 
 Standings = Mapping[tuple[str, str], Standing]
@@ -105,7 +105,7 @@ def tier_of(site: Site, task: str, attack: str) -> float:
 
 
 def main_view(standings: Standings) -> tuple[str, str] | None:
-    """What an entry is known by: all tasks under the official adversary, else its first task; None where none has it."""
+    """What an entry is known by: all tasks under the official adversary, else its first task; None without."""
     return next((key for key in sorted(standings, key=view_order) if key[1] == ADVERSARY), None)
 
 
