@@ -1,0 +1,96 @@
+"""Pages of a built site, opened in a browser that notes everything that must not happen."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
+
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 800}
+
+_NOTE_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) => {
+  console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
+});
+"""
+
+
+@dataclass
+class Watched:
+    """A page and what went wrong on it so far: dialogs, errors, violations of its policy, requests to elsewhere."""
+
+    page: Page
+    root: Path
+    wrong: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        """Go to a page of the site: its path, with a query or fragment where there is one."""
+        self.page.goto(f"{self.root.as_uri()}/{path}", wait_until="load")
+
+    def __post_init__(self) -> None:
+        self.page.on("dialog", self._on_dialog)
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("request", self._on_request)
+
+    def _on_dialog(self, dialog: Dialog) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.wrong.append(f"console: {message.text}")
+
+    def _on_request(self, request: Request) -> None:
+        self.requests.append(request.url)
+        if not request.url.startswith((self.root.as_uri(), "data:image/", "blob:")):
+            self.wrong.append(f"request: {request.url}")
+
+
+@contextlib.contextmanager
+def watched(browser: Browser, root: Path, *, phone: bool = False, **options: object) -> Iterator[Watched]:
+    """A page in a context of its own. options: those of a browser context, like color_scheme."""
+    context: BrowserContext = browser.new_context(viewport=PHONE if phone else DESKTOP, **options)  # type: ignore[arg-type]
+    context.set_default_timeout(10_000)
+    if options.get("java_script_enabled", True):
+        context.add_init_script(_NOTE_VIOLATIONS)
+    try:
+        yield Watched(context.new_page(), root)
+    finally:
+        context.close()
+
+
+def page_types(root: Path) -> list[str]:
+    """One page of every kind that a site has: those at the top, and one or two of each folder, of different size."""
+    found = sorted(path.name for path in root.glob("*.html"))
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        pages = sorted(folder.glob("*.html"), key=lambda path: (path.stat().st_size, path.name))
+        for path in dict.fromkeys([*pages[:1], *pages[-1:]]):
+            found.append(path.relative_to(root).as_posix())
+    return found
+
+
+SIDEWAYS = """() => {
+  const width = window.innerWidth;
+  const found = [];
+  if (document.documentElement.scrollWidth > width) {
+    found.push(`the page is ${document.documentElement.scrollWidth} wide, and the window ${width}`);
+  }
+  const scrolls = (element) => {
+    for (let each = element.parentElement; each && each !== document.body; each = each.parentElement) {
+      if (getComputedStyle(each).overflowX !== "visible") return true;
+    }
+    return false;
+  };
+  for (const element of document.querySelectorAll(".name, .hostile, h1, h2, p, dl, table, figure, nav, form, pre")) {
+    const box = element.getBoundingClientRect();
+    if (!box.width || (box.left >= -1 && box.right <= width + 1) || scrolls(element)) continue;
+    found.push(`<${element.localName} class="${element.className}"> lies from ${box.left} to ${box.right}: `
+      + element.textContent.slice(0, 60));
+  }
+  return found.slice(0, 5);
+}"""
+"""What is wider than the window, and does not lie in something that scrolls by itself."""
