@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 
 from ..tasks import HoldfastError, UsageError
 from .documents import DOCUMENTS
@@ -21,13 +22,11 @@ _PAUSE = 0.5
 class _Handler(SimpleHTTPRequestHandler):
     """Files of the site, and `/built`: how often it was built."""
 
-    server: "_Server"
-
     def do_GET(self) -> None:
         if self.path != "/built":
             super().do_GET()
             return
-        content = str(self.server.built).encode()
+        content = str(cast(_Server, self.server).built).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Content-Length", str(len(content)))
