@@ -56,7 +56,20 @@ def score(
     """
     check_evaluation(evaluation, settings, accept_other_data)
     files = Files.of(out, evaluation.task, attack.name)
-    identity = _identity(victim, evaluation, attack, settings)
+    task_part = TaskPart(
+        name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
+    )
+    attack_part = AttackPart(name=attack.name, position="suffix", parameters=attack_parameters(attack))
+    victim_part = VictimPart(
+        reference=victim.reference,
+        revision=victim.revision,
+        digest=victim.digest,
+        architecture=victim.model.config.model_type,
+        parameters=victim.parameters,
+        context=victim.context,
+        dtype=str(victim.dtype).removeprefix("torch."),
+    )
+    identity = _identity(task_part, attack_part, victim_part, settings)
     with locked(out):
         if files.result.exists():
             return _already_scored(files.result, identity)
@@ -76,19 +89,9 @@ def score(
         ordered = [records.records[example.id] for example in examples]
         trace = trace_bytes(ordered)
         result = Result(
-            task=TaskPart(
-                name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
-            ),
-            attack=AttackPart(name=attack.name, position="suffix", parameters=attack_parameters(attack)),
-            victim=VictimPart(
-                reference=victim.reference,
-                revision=victim.revision,
-                digest=victim.digest,
-                architecture=victim.model.config.model_type,
-                parameters=victim.parameters,
-                context=victim.context,
-                dtype=_dtype_name(victim),
-            ),
+            task=task_part,
+            attack=attack_part,
+            victim=victim_part,
             seed=settings.seed,
             profile=settings.profile,
             budget=settings.budget,
@@ -117,16 +120,16 @@ def check_evaluation(evaluation: EvaluationSet, settings: Settings, accept_other
         )
 
 
-def _identity(victim: Victim, evaluation: EvaluationSet, attack: Attack, settings: Settings) -> dict[str, Any]:
+def _identity(task: TaskPart, attack: AttackPart, victim: VictimPart, settings: Settings) -> dict[str, Any]:
     """What makes two runs the same run: everything that the score depends on."""
     return {
-        "task": evaluation.task,
-        "task version": evaluation.version,
-        "data digest": evaluation.digest,
+        "task": task.name,
+        "task version": task.version,
+        "data digest": task.digest,
         "attack": attack.name,
-        "attack parameters": attack_parameters(attack),
+        "attack parameters": attack.parameters,
         "victim digest": victim.digest,
-        "dtype": _dtype_name(victim),
+        "dtype": victim.dtype,
         "seed": settings.seed,
         "examples": settings.examples,
         "budget": settings.budget,
@@ -135,18 +138,8 @@ def _identity(victim: Victim, evaluation: EvaluationSet, attack: Attack, setting
 
 def _already_scored(path: Path, identity: dict[str, Any]) -> Result:
     result = read_result(path)
-    found = {
-        "task": result.task.name,
-        "task version": result.task.version,
-        "data digest": result.task.digest,
-        "attack": result.attack.name,
-        "attack parameters": result.attack.parameters,
-        "victim digest": result.victim.digest,
-        "dtype": result.victim.dtype,
-        "seed": result.seed,
-        "examples": result.summary.examples,
-        "budget": result.budget,
-    }
+    settings = Settings(result.profile, result.summary.examples, result.budget, result.seed)
+    found = _identity(result.task, result.attack, result.victim, settings)
     for name, value in identity.items():
         if found[name] != value:
             raise RecordError(
@@ -247,7 +240,3 @@ def _processor() -> str:
         lines = []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return f"{next(models, '') or platform.processor() or 'unknown'}, {platform.machine()}"
-
-
-def _dtype_name(victim: Victim) -> str:
-    return str(victim.dtype).removeprefix("torch.")
