@@ -162,7 +162,8 @@ class _Reader(HTMLParser):
     def _end(self, element: _Open) -> None:
         """An element is complete; it is no longer on the stack."""
         named = element.named or {"aria-labelledby", "title"} & element.attributes.keys()
-        if element.name in SPOKEN and not named and not self._in_drawing():
+        filled_later = any(each.name == "template" or "hidden" in each.attributes for each in (*self._open, element))
+        if element.name in SPOKEN and not named and not filled_later and not self._in_drawing():
             self._problem(f"<{element.name}> has no text", element.line)
         if element.name == "script" and element.attributes.get("type") == "application/json":
             try:

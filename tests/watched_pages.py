@@ -94,3 +94,36 @@ SIDEWAYS = """() => {
   return found.slice(0, 5);
 }"""
 """What is wider than the window, and does not lie in something that scrolls by itself."""
+
+OVERLAPS = """() => {
+  const shown = (element) => element.getClientRects().length && getComputedStyle(element).visibility === "visible";
+  const said = (element) => element.outerHTML.slice(0, 90);
+  const found = [];
+  const compare = (boxes) => {
+    boxes.forEach(([one, a], number) => {
+      for (const [other, b] of boxes.slice(number + 1)) {
+        if (one.contains(other) || other.contains(one)) continue;
+        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+        const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (wide > 2 && high > 2) found.push(`${said(one)} and ${said(other)}`);
+      }
+    });
+  };
+  const box = (element) => [element, element.getBoundingClientRect()];
+  const blocks = "h1, h2, h3, main p, .controls > *, .tabs li, header a, figure svg.marks, .scroll, figcaption, dl";
+  const scrolled = (element) => element.parentElement.closest(".scroll, .chart, pre");
+  compare([...document.querySelectorAll(blocks)].filter((each) => shown(each) && !scrolled(each)).map(box));
+  for (const row of [...document.querySelectorAll("tbody tr")].slice(0, 40)) {
+    const cells = [...row.cells].filter(shown);
+    compare(cells.map(box));
+    for (const cell of cells) {
+      const b = cell.getBoundingClientRect();
+      for (const inner of [...cell.querySelectorAll("*")].filter(shown)) {
+        const a = inner.getBoundingClientRect();
+        if (a.right > b.right + 2 || a.left < b.left - 2) found.push(`out of its cell: ${said(inner)}`);
+      }
+    }
+  }
+  return found.slice(0, 5);
+}"""
+"""What lies over something else: blocks of text, controls, drawings, cells of tables."""

@@ -29,6 +29,7 @@ and <a href="index.html#task=imdb">a state</a>.</p>
 <path fill="url(#grey)" d="M0 0"/></svg>
 <p><img src="images/dot.svg" alt="A dot"></p>
 <script type="application/json" id="data">{{"a": 1}}</script>
+<template><h2></h2></template>
 </main>
 </body>
 </html>
