@@ -1,4 +1,4 @@
-"""`holdfast show`: results as tables and a chart of robust accuracy against budget."""
+"""`holdfast show`: results, and reported curves, as tables and a chart of robust accuracy against budget."""
 
 import json
 import math
@@ -16,19 +16,34 @@ from .terminal import duration, out, size, visible
 
 if TYPE_CHECKING:
     from ..benchmark import Result
+    from ..benchmark.curves import Proportion, Survival
+    from ..submissions.adversary import OfficialAdversary
+    from ..submissions.reported import ReportedCurve
 
 
 def show(
-    paths: Annotated[list[Path], typer.Argument(metavar="RESULT...", help="Result files, or folders that hold some.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="RESULT...", help="Result files, folders that hold some, or entries.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the derived figures as JSON.")] = False,
 ) -> None:
-    """Show results: clean and robust accuracy with 95 % intervals, and how they fall with the attacker's budget."""
-    results = [result for given in paths for result in read_results(given)]
+    """Show results: clean and robust accuracy with 95 % intervals, and how they fall with the attacker's budget.
+
+    Of an entry with figures from a publication, those.
+    """
+    curves = [curve for given in paths for curve in _read_curves(given)]
+    # A folder that has curves alone is an entry without results.
+    results = [result for given in paths if not _curve_files(given) for result in read_results(given)]
+    groups = _by_task(results)
     if as_json:
-        out.print_json(json.dumps([figures(result) for result in results]))
+        found = [figures(result) for result in results]
+        found += [_adversary_figures(adversary, group) for group in groups if (adversary := _adversary(group))]
+        out.print_json(json.dumps([*found, *(_curve_figures(curve) for curve in curves)]))
         return
-    for group in _by_task(results):
+    for group in groups:
         out.print(table_of(group))
+    if curves:
+        out.print(_curve_table(curves))
 
 
 def read_results(path: Path) -> list["Result"]:
@@ -48,6 +63,25 @@ def _result_files(path: Path) -> list[Path]:
     return found
 
 
+def _curve_files(path: Path) -> list[Path]:
+    return sorted((path / "curves").glob("*/*.json")) if path.is_dir() else []
+
+
+def _read_curves(path: Path) -> list["ReportedCurve"]:
+    from ..submissions.reported import read_curve
+
+    return [read_curve(each) for each in _curve_files(path)]
+
+
+def _adversary(results: Sequence["Result"]) -> "OfficialAdversary | None":
+    """The official adversary over the results of one victim on one task, where every official attack is among them."""
+    from ..benchmark import OFFICIAL_ATTACKS
+    from ..submissions.adversary import is_official, official_adversary
+
+    official = [result for result in results if is_official(result) and result.attack.position == "suffix"]
+    return official_adversary(official) if len(official) == len(OFFICIAL_ATTACKS) else None
+
+
 def _by_task(results: Sequence["Result"]) -> list[list["Result"]]:
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
@@ -59,6 +93,7 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
     """Results of one victim on one task, an attack a column, with the chart below."""
     from ..benchmark import format_gpu_time
     from ..benchmark.curves import clean_accuracy
+    from ..submissions.adversary import OFFICIAL_ADVERSARY
     from .chart import chart
 
     first = results[0]
@@ -70,48 +105,78 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
         ("\n" + visible(f"{victim.architecture}, {victim.parameters:,} parameters, {victim.dtype}"), "dim"),
         (f"; clean accuracy {clean_accuracy(first)} on {first.summary.examples} examples", ""),
     )
+    adversary = _adversary(results)
+    survivals: list[Survival] = [*([adversary] if adversary else []), *results]
     table = Table(box=None, pad_edge=False)
     table.add_column("", style="bold", no_wrap=True)
+    if adversary:
+        table.add_column(OFFICIAL_ADVERSARY)
     for result in results:
-        table.add_column(Text(visible(result.attack.name)))
-    tiers = sorted({tier for result in results for tier in shown_costs(result)})
+        table.add_column(Text(visible(_attack_name(result))))
+    tiers = sorted({tier for survival in survivals for tier in shown_costs(survival)})
     for tier in tiers:
-        table.add_row(f"robust at {format_gpu_time(tier)}", *(accuracy_at(result, tier) for result in results))
-    for label, cell in (
+        table.add_row(f"robust at {format_gpu_time(tier)}", *(accuracy_at(survival, tier) for survival in survivals))
+    for label, derived in (
         ("broken of clean-correct", success_of),
         ("median break cost", median_of),
         ("area under curve", area_of),
+    ):
+        table.add_row(label, *(derived(survival) for survival in survivals))
+    for label, cell in (
         ("charged / executed", lambda result: f"{result.run.canonical_flop:.2e} / {result.run.executed_flop:.2e} FLOP"),
         ("wall time", lambda result: duration(result.run.seconds.total)),
         ("model / tokens / rest", time_shares),
         ("peak memory", lambda result: size(result.run.peak_memory)),
         ("flags", lambda result: ", ".join(result.flags) or "none"),
     ):
-        table.add_row(label, *(Text(visible(cell(result))) for result in results))
-    curves = chart([(visible(result.attack.name), result) for result in results])
+        nobody = [""] if adversary else []
+        table.add_row(label, *nobody, *(Text(visible(cell(result))) for result in results))
+    curves = chart([(visible(_attack_name(result)), result) for result in results])
     return Group(heading, Text(), table, Text(), curves, Text())
 
 
-def shown_costs(result: "Result") -> list[float]:
+def _attack_name(result: "Result") -> str:
+    """An attack's name, with its position unless that is the official one."""
+    attack = result.attack
+    return attack.name if attack.position == "suffix" else f"{attack.name} {attack.position}"
+
+
+def _curve_table(curves: Sequence["ReportedCurve"]) -> RenderableType:
+    """Figures from a publication, a task and attack a row."""
+    from ..benchmark import TIERS, format_gpu_time
+    from ..submissions.published import published_accuracy, published_clean_accuracy
+
+    table = Table(box=None, pad_edge=False, title="figures from a publication", title_justify="left")
+    for heading in ("task", "attack", "clean accuracy", *(f"robust at {format_gpu_time(tier)}" for tier in TIERS)):
+        table.add_column(heading, overflow="fold")
+    for curve in curves:
+        names = (Text(visible(curve.task)), Text(visible(f"{curve.attack} {curve.position}")))
+        table.add_row(
+            *names, str(published_clean_accuracy(curve)), *(str(published_accuracy(curve, tier)) for tier in TIERS)
+        )
+    return table
+
+
+def shown_costs(result: "Survival") -> list[float]:
     """The tiers within the budget, and the budget itself."""
     from ..benchmark import TIERS
 
     return [tier for tier in TIERS if tier < result.budget * (1 - 1e-9)] + [result.budget]
 
 
-def accuracy_at(result: "Result", cost: float) -> str:
+def accuracy_at(result: "Survival", cost: float) -> str:
     from ..benchmark.curves import robust_accuracy
 
     return str(robust_accuracy(result, cost))
 
 
-def success_of(result: "Result") -> str:
+def success_of(result: "Survival") -> str:
     from ..benchmark.curves import attack_success_rate
 
     return f"{attack_success_rate(result) or 'none was correct'}"
 
 
-def median_of(result: "Result") -> str:
+def median_of(result: "Survival") -> str:
     """The median break cost, in GPU time and in forward passes of this victim."""
     from ..benchmark import format_gpu_time
     from ..benchmark.curves import forward_passes, median_break_cost
@@ -124,7 +189,7 @@ def median_of(result: "Result") -> str:
     return f"{format_gpu_time(cost)} ({forward_passes(result, cost):,.0f} forward passes)"
 
 
-def area_of(result: "Result") -> str:
+def area_of(result: "Survival") -> str:
     from ..benchmark.curves import area_under_curve
 
     area = area_under_curve(result)
@@ -142,8 +207,31 @@ def time_shares(result: "Result") -> str:
 
 def figures(result: "Result") -> dict[str, object]:
     """The derived figures of a result, for JSON."""
+    return {
+        "task": result.task.name,
+        "attack": result.attack.name,
+        "position": result.attack.position,
+        "victim": result.victim.reference,
+        **_figures(result),
+        "flags": result.flags,
+    }
+
+
+def _adversary_figures(adversary: "OfficialAdversary", results: Sequence["Result"]) -> dict[str, object]:
+    from ..submissions.adversary import OFFICIAL_ADVERSARY
+
+    return {
+        "task": adversary.task.name,
+        "attack": OFFICIAL_ADVERSARY,
+        "position": adversary.position,
+        "victim": adversary.victim.reference,
+        **_figures(adversary),
+        "flags": sorted({flag for result in results for flag in result.flags}),
+    }
+
+
+def _figures(survival: "Survival") -> dict[str, object]:
     from ..benchmark.curves import (
-        Proportion,
         area_under_curve,
         attack_success_rate,
         clean_accuracy,
@@ -151,25 +239,47 @@ def figures(result: "Result") -> dict[str, object]:
         robust_accuracy,
     )
 
-    def share(proportion: Proportion | None) -> dict[str, object] | None:
-        if proportion is None:
-            return None
-        low, high = proportion.interval
-        return {"value": proportion.value, "low": low, "high": high, "bound": proportion.bound}
-
-    median = median_break_cost(result)
+    median = median_break_cost(survival)
     return {
-        "task": result.task.name,
-        "attack": result.attack.name,
-        "victim": result.victim.reference,
-        "examples": result.summary.examples,
-        "budget": result.budget,
-        "clean_accuracy": share(clean_accuracy(result)),
-        "attack_success_rate": share(attack_success_rate(result)),
+        "examples": len(survival.records),
+        "budget": survival.budget,
+        "clean_accuracy": _share(clean_accuracy(survival)),
+        "attack_success_rate": _share(attack_success_rate(survival)),
         "robust_accuracy": [
-            {"cost": cost, **(share(robust_accuracy(result, cost)) or {})} for cost in shown_costs(result)
+            {"cost": cost, **(_share(robust_accuracy(survival, cost)) or {})} for cost in shown_costs(survival)
         ],
         "median_break_cost": median if math.isfinite(median) else None,
-        "area_under_curve": area_under_curve(result),
-        "flags": result.flags,
+        "area_under_curve": area_under_curve(survival),
     }
+
+
+def _curve_figures(curve: "ReportedCurve") -> dict[str, object]:
+    from ..benchmark import TIERS
+    from ..submissions.published import (
+        published_accuracy,
+        published_area,
+        published_clean_accuracy,
+        published_median,
+    )
+
+    median, bound = published_median(curve)
+    return {
+        "task": curve.task,
+        "attack": curve.attack,
+        "position": curve.position,
+        "examples": curve.examples,
+        "budget": curve.points[-1].cost,
+        "clean_accuracy": _share(published_clean_accuracy(curve)),
+        "robust_accuracy": [{"cost": tier, **(_share(published_accuracy(curve, tier)) or {})} for tier in TIERS],
+        "median_break_cost": median if math.isfinite(median) else None,
+        "median_is_bound": bound,
+        "area_under_curve": published_area(curve),
+        "flags": [],
+    }
+
+
+def _share(proportion: "Proportion | None") -> dict[str, object] | None:
+    if proportion is None:
+        return None
+    low, high = proportion.interval
+    return {"value": proportion.value, "low": low, "high": high, "bound": proportion.bound}

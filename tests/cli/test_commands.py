@@ -189,7 +189,7 @@ def test_results_are_shown_by_folder_and_by_file(holdfast, scored):
 
 def test_the_derived_figures_are_shown_as_json(holdfast, scored):
     figures = json.loads(holdfast("show", scored, "--json").out)
-    assert [each["attack"] for each in figures] == ["gcg", "random_token"]
+    assert [each["attack"] for each in figures] == ["gcg", "random_token", "official adversary"]
     for each in figures:
         assert (each["task"], each["examples"], each["flags"]) == ("password-match", 4, [])
         assert set(each["clean_accuracy"]) == {"value", "low", "high", "bound"}
