@@ -7,7 +7,7 @@ it.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,8 @@ def check_files(folder: Path, name: str) -> None:
             f"{name} has an adapter beside its weights (adapter_config.json), which some installations merge and "
             "others ignore; merge it, and save the whole model."
         )
-    _refuse_foreign_code(folder / "config.json", name)
+    with suppress(ValueError, RecursionError):  # not JSON: what is wrong with it is said when it is loaded
+        refuse_foreign_code(json.loads((folder / "config.json").read_bytes()), name)
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
@@ -112,12 +113,9 @@ def check_files(folder: Path, name: str) -> None:
         raise CheckpointError(f"{name} has no tokenizer; save a tokenizer.json beside the weights.")
 
 
-def _refuse_foreign_code(config: Path, name: str) -> None:
-    try:
-        fetched = fetches_code(json.loads(config.read_bytes()))
-    except (ValueError, RecursionError):
-        return  # not JSON: what is wrong with it is said when it is loaded
-    if fetched:
+def refuse_foreign_code(config: Any, name: str) -> None:
+    """Raises: CheckpointError when the fields of a config.json ask for code of somebody else's."""
+    if fetched := fetches_code(config):
         raise CheckpointError(
             f"The config.json of {name} asks for the {fetched}, for which code would be fetched from the Hub; remove "
             "that field."

@@ -9,11 +9,12 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
-from ...benchmark.checkpoint import first_line, quiet
+from ...benchmark.checkpoint import first_line, quiet, refuse_foreign_code
 from ...tasks import CheckpointError
 
 
@@ -41,6 +42,8 @@ def load_base(reference: str | Path, labels: tuple[str, str], seed: int) -> Base
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
+            fields, _ = PreTrainedConfig.get_config_dict(name, revision=revision or "main")
+            refuse_foreign_code(fields, str(reference))
             config = AutoConfig.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
             tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
             config.problem_type = "single_label_classification"

@@ -1,6 +1,7 @@
 """The recipes: what they train on, what they charge, what they write."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -239,6 +240,15 @@ def test_training_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="Training cannot start from"):
         train(TASK, tmp_path / "out", base=tmp_path / "nowhere", standard=BRIEF)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_base_that_asks_for_code_is_refused(checkpoint: Callable[[str], Path], tmp_path: Path) -> None:
+    base = shutil.copytree(checkpoint("gpt2"), tmp_path / "base")
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"attn_implementation": "someone/kernel"}))
+    with pytest.raises(CheckpointError, match="asks for the attn_implementation 'someone/kernel', for which code"):
+        train(TASK, tmp_path / "out", base=base, standard=BRIEF)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
