@@ -1,0 +1,112 @@
+"""Transfer: what a victim loses when an attack comes at another position, or with a longer string.
+
+Variants of one attack stand side by side. Where they were run on the same examples, what each costs the victim beyond
+the official variant comes with a paired interval.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..submissions.adversary import same_examples
+from ..submissions.entry import Entry, Key
+from ..submissions.paired import PairedDifference, paired_difference
+from .headline import success_of
+from .share import Share
+from .standing import Measured, Standing
+
+_POSITIONS = ("suffix", "infix", "prefix")
+_OFFICIAL_LENGTH = 10
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One attack at one position and length. length: tokens; None where it is not recorded.
+
+    robust: at the tier of the table. success: over the whole budget. lost: what it leaves beyond the official variant,
+    on the same examples; None without such.
+    """
+
+    position: str
+    length: int | None
+    robust: Share
+    success: Share | None
+    lost: PairedDifference | None = None
+    official: bool = False
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The variants of one attack on one task, the official one first. tier: FLOP per example."""
+
+    task: str
+    attack: str
+    tier: float
+    variants: tuple[Variant, ...]
+
+    @property
+    def lengths(self) -> bool:
+        """Whether variants differ in length."""
+        return len({variant.length for variant in self.variants}) > 1
+
+
+def transfers_of(entry: Entry, task: str, standings: Mapping[tuple[str, str], Standing], tier: float) -> list[Transfer]:
+    """A table for every attack that was run in several variants on a task."""
+    groups: dict[str, list[Key]] = {}
+    for key in sorted((*entry.results, *entry.curves)):
+        if key.task == task:
+            groups.setdefault(_name(entry, key), []).append(key)
+    return [
+        Transfer(task, attack, tier, tuple(_variants(entry, _in_order(entry, keys), standings, tier)))
+        for attack, keys in groups.items()
+        if len(keys) > 1
+    ]
+
+
+def _variants(
+    entry: Entry, keys: list[Key], standings: Mapping[tuple[str, str], Standing], tier: float
+) -> Iterator[Variant]:
+    first = _standing(standings, keys[0])
+    for key in keys:
+        standing = _standing(standings, key)
+        yield Variant(
+            position=key.position,
+            length=_length(entry, key),
+            robust=standing.at(tier),
+            success=success_of(standing),
+            lost=None if key == keys[0] else _lost(first, standing, tier),
+            official=key == keys[0] and key.position == "suffix",
+        )
+
+
+def _lost(official: Standing, other: Standing, tier: float) -> PairedDifference | None:
+    """Other minus official at a tier that both reached, on the same examples."""
+    if not (isinstance(official, Measured) and isinstance(other, Measured)):
+        return None
+    if tier > min(official.reach, other.reach) or not same_examples(official.survival.records, other.survival.records):
+        return None
+    count = min(official.examples, other.examples)
+    return paired_difference((official.costs > tier)[:count].tolist(), (other.costs > tier)[:count].tolist())
+
+
+def _standing(standings: Mapping[tuple[str, str], Standing], key: Key) -> Standing:
+    return standings[key.task, f"{key.attack}-{key.position}"]
+
+
+def _name(entry: Entry, key: Key) -> str:
+    return entry.results[key].attack.name if key in entry.results else key.attack
+
+
+def _length(entry: Entry, key: Key) -> int | None:
+    length = entry.results[key].attack.parameters.get("length") if key in entry.results else None
+    return length if isinstance(length, int) else None
+
+
+def _in_order(entry: Entry, keys: list[Key]) -> list[Key]:
+    """The official variant first, where there is one: the suffix of the official length."""
+
+    def place(key: Key) -> tuple[int, str, bool, int, str]:
+        number = _POSITIONS.index(key.position) if key.position in _POSITIONS else len(_POSITIONS)
+        length = _length(entry, key) or _OFFICIAL_LENGTH
+        return number, key.position, length != _OFFICIAL_LENGTH, length, key.attack
+
+    return sorted(keys, key=place)
