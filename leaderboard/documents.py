@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from posixpath import relpath
 
@@ -16,6 +16,8 @@ DOCUMENTS = Path(__file__).resolve().parents[1] / "docs"
 
 _OWN_PAGES = {"method.md": "method.html", "submitting.md": "submit.html"}
 """Documents that the site's navigation leads to."""
+
+_SCROLLED = '<div class="scroll" tabindex="0" role="region" aria-label="Table {number}"><table>'
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ def document(name: str, names: Sequence[str]) -> Document:
         if token.type == "th_open":
             token.attrSet("scope", "col")
     body = renderer.renderer.render(tokens[3:], renderer.options, {})
-    body = body.replace("<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>')
-    body = body.replace("</table>", "</table></div>").replace("<th>", '<th scope="col">')
+    tables = count(1)
+    body = re.sub("<table>", lambda _: _SCROLLED.format(number=next(tables)), body)
+    body = body.replace("</table>", "</table></div>").replace('<th scope="col"></th>', "<td></td>")
     body = re.sub(r' style="text-align:(left|right|center)"', lambda match: f' class="{match[1]}"', body)
     return Document(path, title, Markup(body))
 
