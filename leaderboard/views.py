@@ -3,8 +3,7 @@
 Which views there are follows from the results that the entries hold; a new attack or position needs nothing here.
 """
 
-import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..benchmark import OFFICIAL_ATTACKS, TIERS, get_profile
@@ -12,7 +11,7 @@ from ..submissions.adversary import OFFICIAL_ADVERSARY
 from ..submissions.claims import RANKED, claims_of
 from ..submissions.entry import Entry
 from ..tasks import OFFICIAL_TASKS
-from .ranking import ranks
+from .ranking import Field, ranks_among
 from .standing import Bounded, Measured, Overall, Reported, Standing
 
 OVERALL = "overall"
@@ -62,14 +61,9 @@ def views_of(standings: Mapping[str, Mapping[tuple[str, str], Standing]]) -> dic
     """All views, from the standings of each entry by slug: overall first; in a task the official adversary first."""
     keys = {key for held in standings.values() for key in held}
     views = {}
-    # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
-    gc.freeze()
-    try:
-        for task, attack in sorted(keys, key=view_order):
-            held = {slug: each[task, attack] for slug, each in standings.items() if (task, attack) in each}
-            views[task, attack] = View(task, attack, held, _all_ranks(held))
-    finally:
-        gc.unfreeze()
+    for task, attack in sorted(keys, key=view_order):
+        held = {slug: each[task, attack] for slug, each in standings.items() if (task, attack) in each}
+        views[task, attack] = View(task, attack, held, _all_ranks(held))
     return views
 
 
@@ -82,10 +76,11 @@ def view_order(key: tuple[str, str]) -> tuple[int, str, int, str]:
 
 def _all_ranks(held: Mapping[str, Standing]) -> dict[tuple[float, bool], Mapping[str, int]]:
     found = {}
+    slugs, entrants = list(held), Field(list(held.values()))
     for relative, tiers in ((False, TIERS), (True, RELATIVE_TIERS)):
         for tier in tiers:
-            eligible = {slug: standing for slug, standing in held.items() if is_ranked(standing, tier, relative)}
-            found[tier, relative] = ranks(eligible, tier, relative=relative)
+            eligible = [number for number, side in enumerate(entrants.sides) if is_ranked(side, tier, relative)]
+            found[tier, relative] = ranks_among(entrants, slugs, eligible, tier, relative)
     return found
 
 
@@ -102,8 +97,3 @@ def default_tier(view: View) -> float:
         if any(view.standings[slug].at(tier).value > 0 for slug in view.ranks[tier, False]):
             return tier
     return get_profile("lite").budget
-
-
-def tasks_of(views: Mapping[tuple[str, str], View]) -> Sequence[str]:
-    """The tasks that have views, OVERALL first."""
-    return list(dict.fromkeys(task for task, _ in views))

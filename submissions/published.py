@@ -6,7 +6,6 @@ not narrower than one run can make it; medians over seeds are rounded to whole e
 """
 
 import math
-from bisect import bisect_right
 from itertools import pairwise
 
 from ..benchmark import get_attack
@@ -98,6 +97,9 @@ def published_forward_cost(curve: ReportedCurve) -> float | None:
 
 def _around(curve: ReportedCurve, cost: float) -> tuple[Point | None, Point | None]:
     """The last point at a cost of at most `cost`, and the first one beyond."""
-    number = bisect_right([point.cost * (1 - _ROUNDING) for point in curve.points], cost)
-    points = curve.points
-    return (points[number - 1] if number else None), (points[number] if number < len(points) else None)
+    before = None
+    for point in curve.points:
+        if point.cost * (1 - _ROUNDING) > cost:
+            return before, point
+        before = point
+    return before, None
