@@ -48,6 +48,11 @@ class Transfer:
         """Whether variants differ in length."""
         return len({variant.length for variant in self.variants}) > 1
 
+    @property
+    def paired(self) -> bool:
+        """Whether there are differences on the same examples."""
+        return any(variant.lost for variant in self.variants)
+
 
 def transfers_of(entry: Entry, task: str, standings: Mapping[tuple[str, str], Standing], tier: float) -> list[Transfer]:
     """A table for every attack that was run in several variants on a task."""
