@@ -94,6 +94,6 @@ def is_ranked(standing: Standing, tier: float, relative: bool = False) -> bool:
 def default_tier(view: View) -> float:
     """The largest tier at which a ranked entry holds on anything; that of the profile `lite` where there is none."""
     for tier in reversed(TIERS):
-        if any(view.standings[slug].at(tier).value > 0 for slug in view.ranks[tier, False]):
+        if any(view.standings[slug].at(tier).value > 0 for slug in view.ranks.get((tier, False), ())):
             return tier
     return get_profile("lite").budget
