@@ -64,13 +64,18 @@ def watched(browser: Browser, root: Path, *, phone: bool = False, **options: obj
 
 
 def page_types(root: Path) -> list[str]:
-    """One page of every kind that a site has: those at the top, and one or two of each folder, of different size."""
-    found = sorted(path.name for path in root.glob("*.html"))
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        pages = sorted(folder.glob("*.html"), key=lambda path: (path.stat().st_size, path.name))
-        for path in dict.fromkeys([*pages[:1], *pages[-1:]]):
-            found.append(path.relative_to(root).as_posix())
-    return found
+    """Pages of every kind that a site has: those at the top, and the smallest and the largest of each other kind."""
+    kinds: dict[tuple[str, ...], list[Path]] = {}
+    for path in sorted(root.rglob("*.html")):
+        folder, *deeper = path.relative_to(root).parts
+        # Pages that lie in a folder for each entry are of one kind when they have the same name.
+        kind = (folder, *([path.name] if len(deeper) > 1 else [""])) if deeper else (path.name,)
+        kinds.setdefault(kind, []).append(path)
+    found = []
+    for pages in kinds.values():
+        pages.sort(key=lambda path: (path.stat().st_size, path.as_posix()))
+        found += dict.fromkeys([pages[0], pages[-1]])
+    return [path.relative_to(root).as_posix() for path in found]
 
 
 SIDEWAYS = """() => {
@@ -127,3 +132,34 @@ OVERLAPS = """() => {
   return found.slice(0, 5);
 }"""
 """What lies over something else: blocks of text, controls, drawings, cells of tables."""
+
+NOT_INERT = """() => {
+  const found = [];
+  if (window.__hacked !== undefined || {}.__hacked !== undefined) found.push("a script of a stranger ran");
+  const foreign = "iframe, frame, object, embed, base, form[action], [formaction], meta[http-equiv=refresh], marquee, "
+    + "script:not([src]):not([type='application/json']), link:not([rel]), svg script, math, animate, foreignObject";
+  for (const element of document.querySelectorAll(foreign)) found.push(`there is ${element.outerHTML.slice(0, 90)}`);
+  const hidden = /[\\p{Cf}\\p{Co}\\p{Cs}\\u2028\\u2029\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u115f\\u3164\\u2800]/u;
+  const check = (text, where) => {
+    const character = text.match(hidden)?.[0];
+    if (character) found.push(`a raw U+${character.codePointAt(0).toString(16)} in ${where.slice(0, 90)}`);
+  };
+  const names = ["title", "aria-label", "alt", "placeholder", "label", "value", "content"];
+  for (const element of document.querySelectorAll("*")) {
+    for (const { name, value } of element.attributes) {
+      if (name.startsWith("on")) found.push(`a handler: ${element.outerHTML.slice(0, 90)}`);
+      if (names.includes(name)) check(value, element.outerHTML);
+    }
+    if (element.matches("a[href]") && !["file:", "https:", "http:"].includes(element.protocol)) {
+      found.push(`a link: ${element.outerHTML.slice(0, 90)}`);
+    }
+    if (element.matches("a[href^='http']") && !/nofollow.*noopener|noopener.*nofollow/.test(element.rel)
+        && /evil|example\\./.test(element.href)) {
+      found.push(`a link that is followed: ${element.outerHTML.slice(0, 90)}`);
+    }
+    if (element.matches("script")) continue;
+    for (const node of element.childNodes) if (node.nodeType === Node.TEXT_NODE) check(node.data, element.outerHTML);
+  }
+  return found.slice(0, 8);
+}"""
+"""What a text of a stranger has become that is more than text: elements, handlers, links, or hidden characters."""
