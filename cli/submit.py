@@ -29,13 +29,16 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
 ) -> None:
     """Check entries without running anything: every problem at once, with file and line."""
-    from ..submissions.check import check_entry
+    from ..submissions.bounded import warm_up
+
+    warm_up()
+    from ..submissions.bounded_check import check_bounded
     from ..submissions.entry import entry_folders
 
     folders = [folder for path in paths for folder in (entry_folders(path) if (path / "entries").is_dir() else [path])]
     if not folders:
         raise UsageError("There is no entry to check; give folders like submissions/entries/my-model.")
-    found = {folder: check_entry(folder, registry) for folder in folders}
+    found = {folder: check_bounded(folder, registry) for folder in folders}
     problems = [problem for each in found.values() for problem in each]
     if as_json:
         listed = [{"file": str(each.file), "line": each.line, "message": each.message} for each in problems]

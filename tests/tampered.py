@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,34 @@ def parquet(rows: list[dict[str, Any]], **options: Any) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=TRACE_SCHEMA), sink, **options)
     return sink.getvalue()
+
+
+def lying(rows: Iterable[dict[str, Any]]) -> bytes:
+    """A trace with a row group for each row, which says of all its large columns that they unpack to 100 bytes."""
+    sink = io.BytesIO()
+    with pq.ParquetWriter(sink, TRACE_SCHEMA, compression="zstd", use_dictionary=False, write_statistics=False) as file:
+        for row in rows:
+            file.write_table(pa.Table.from_pylist([row], schema=TRACE_SCHEMA))
+    content = sink.getvalue()
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    pages, about = content[:start], content[start:]
+    metadata = pq.read_metadata(io.BytesIO(content))
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for i in range(group.num_columns):
+            if (size := group.column(i).total_uncompressed_size) > 10_000:
+                said = _thrift_integer(size)
+                about = about.replace(said, _thrift_integer(100, len(said)))
+    return pages + about
+
+
+def _thrift_integer(value: int, length: int = 0) -> bytes:
+    """As parquet's metadata has it: zigzag, seven bits a byte, the lowest first; bit 8 set on all but the last byte."""
+    value <<= 1
+    digits = []
+    while value or len(digits) < length:
+        digits.append(value & 127)
+        value >>= 7
+    return bytes([digit | 128 for digit in digits[:-1]] + digits[-1:])
 
 
 @contextmanager

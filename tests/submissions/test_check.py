@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from made_entries import make_entry
+from tampered import Forged, lying
 
+from holdfast.submissions.bounded import Limits
+from holdfast.submissions.bounded_check import check_bounded
 from holdfast.submissions.check import check_entry
 from holdfast.submissions.entry import Key, entry_folders, file_of, find_entry, load_entry, load_registry
 from holdfast.tasks import RecordError
@@ -51,6 +55,23 @@ def test_a_folder_that_is_a_link_stays_one_and_is_refused(entry: Path, tmp_path:
         found = find_entry(text, registry)
         assert found.is_symlink()
         assert [problem.file for problem in check_entry(found)] == [link]
+
+
+def test_a_trace_that_lies_about_its_size_ends_only_the_process_it_is_read_in(entry: Path) -> None:
+    limits = Limits(seconds=120, memory=1_000_000_000)
+    assert check_bounded(entry, limits=limits) == []
+    forgery = Forged(entry, GCG)
+    forgery.write_trace(lying({**forgery.rows[0], "attack_string": f"{i:100000000}"} for i in range(12)))
+    assert file_of(entry, "traces", GCG).stat().st_size < 1_000_000
+    [problem] = check_bounded(entry, limits=limits)
+    assert re.search("checking it was stopped: it used more than 1 GB|alloc of size", problem.message)
+
+
+def test_problems_are_the_same_in_a_process_with_limits(entry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry / "notes.txt").touch()
+    monkeypatch.chdir(entry.parent)
+    folder = Path(entry.name)
+    assert check_bounded(folder) == check_entry(folder) != []
 
 
 @pytest.mark.parametrize("folder", sorted(entry_folders(REGISTRY)), ids=lambda folder: folder.name)
