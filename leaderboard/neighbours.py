@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..submissions.adversary import same_examples
 from ..submissions.entry import Entry
@@ -33,8 +34,7 @@ def neighbours(site: Site) -> list[Pair]:
     for (_, attack), view in site.views.items():
         if attack != ADVERSARY:
             continue
-        slugs = _in_order(view)
-        for base, candidate in zip(slugs, slugs[1:], strict=False):
+        for base, candidate in pairwise(_in_order(view)):
             if shared_tasks(site.entries, Pair(base, candidate)):
                 found.setdefault(frozenset((base, candidate)), Pair(base, candidate))
     return list(found.values())

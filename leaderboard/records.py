@@ -1,5 +1,6 @@
-"""What is published of every entry for comparing two of them in the browser: a script per entry, loaded when it is asked
-for, as a page that was opened from a file may load scripts but no data.
+"""What is published of every entry for comparing two of them in the browser.
+
+It is a script per entry that is loaded when it is asked for, as a page that was opened from a file may load no data:
 
     holdfastRecords("slug", {"tasks": [{
         "name", "version", "digest"     the evaluation set, for entries with results

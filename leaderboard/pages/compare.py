@@ -1,11 +1,12 @@
-"""Comparing two entries: a page for any pair, drawn in the browser from published records, and one each for the pairs that
-are neighbours in rank, drawn here.
+"""Comparing two entries: a page for any pair, drawn in the browser from published records, and a page for every pair of
+neighbours in rank, drawn here.
 
 What a row says and how it is tested is `submissions.compare`; the page's script says the same in the same words.
 """
 
+import gc
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,18 +14,15 @@ from markupsafe import Markup
 
 from ...benchmark import TIERS, format_gpu_time
 from ...submissions.compare import CLEAN, Row, compare_results
-from ..charts import specification_json, svg
-from ..curve_points import curve_points
+from ..charts import specification_json
 from ..neighbours import Pair, neighbours, shared_tasks
+from ..pair_chart import declaration, pair_chart
 from ..records import attack_words, record_files
 from ..render import script_data
 from ..site import Files, Site
 from ..standing import Bounded, Standing
-from ..survival_chart import rows_of, survival_chart
 from ..text import plain
 from ..views import ADVERSARY
-
-_WIDTH, _HEIGHT = 720, 300
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,15 @@ def pages(site: Site) -> Files:
         tasks=sorted(tasks),
         pairs=pairs,
         tiers=script_data(json.dumps([[int(tier), format_gpu_time(tier)] for tier in TIERS])),
-        chart=script_data(specification_json(survival_chart(None, [], width=_WIDTH, height=_HEIGHT))),
+        chart=script_data(specification_json(declaration())),
     )
-    for pair in pairs:
-        files |= _pair_page(site, pair)
+    # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
+    gc.freeze()
+    try:
+        for pair in pairs:
+            files |= _pair_page(site, pair)
+    finally:
+        gc.unfreeze()
     return files | record_files(site)
 
 
@@ -87,34 +90,26 @@ def _pair_page(site: Site, pair: Pair) -> Files:
 
 def _task(site: Site, pair: Pair, task: str, rows: Sequence[Row]) -> TaskComparison:
     shown = [row for row in rows if row.p is not None]
-    charted = _charted(site, pair, task)
+    ours, theirs = (_drawable(site, slug, task) for slug in (pair.base, pair.candidate))
+    charted = _charted(ours, theirs)
     return TaskComparison(
         task=task,
         examples=max(row.examples for row in rows),
         rows=[(attack, list(each)) for attack, each in groupby(shown, lambda row: row.attack)],
         notes=notes(rows),
         charted=charted,
-        chart=_chart(site, pair, task, charted) if charted else None,
+        chart=pair_chart(ours[charted], theirs[charted]) if charted else None,
     )
 
 
-def _charted(site: Site, pair: Pair, task: str) -> str:
+def _charted(ours: Iterable[str], theirs: Container[str]) -> str:
     """The attack in a task's chart: the official adversary where both have it, else the first that both have."""
-    one, other = (_drawable(site, slug, task) for slug in (pair.base, pair.candidate))
-    return next((attack for attack in sorted(one, key=lambda key: (key != ADVERSARY, key)) if attack in other), "")
+    return next((attack for attack in sorted(ours, key=lambda key: (key != ADVERSARY, key)) if attack in theirs), "")
 
 
 def _drawable(site: Site, slug: str, task: str) -> dict[str, Standing]:
     standings = site.standings.get(slug, {}).items()
     return {attack: each for (of, attack), each in standings if of == task and not isinstance(each, Bounded)}
-
-
-def _chart(site: Site, pair: Pair, task: str, attack: str) -> Markup:
-    slugs = [pair.base, pair.candidate]
-    curves = {slug: curve_points(site.standings[slug][task, attack]) for slug in slugs}
-    names = {slug: plain(site.entries[slug].manifest.name, 80) for slug in slugs}
-    rows = [{**row, "name": names[row["slug"]]} for row in rows_of(curves)]
-    return svg(survival_chart(rows, slugs, width=_WIDTH, height=_HEIGHT))
 
 
 def summary(rows: Sequence[Row]) -> str:

@@ -113,7 +113,7 @@
     const [row] = rows;
     if (!row.unpaired) return `${row.examples} examples in common. Shares are robust accuracy, with 95\u00a0% intervals.`;
     const counts = `${row.base[1]} examples of the base, ${row.candidate[1]} of the candidate`;
-    return `${counts}, not the same ones. Shares are robust accuracy, with 95\u00a0% intervals.`;
+    return `${counts}, not known to be the same. Shares are robust accuracy, with 95\u00a0% intervals.`;
   }
 
   // A task: its table, its notes and its chart.
@@ -122,7 +122,7 @@
     const heading = section.querySelector("h2");
     heading.textContent = [...task.options].find((option) => option.value === name)?.text ?? name;
     heading.id = `task-${number}`;
-    section.setAttribute("aria-labelledby", heading.id);
+    section.querySelector(".scroll").setAttribute("aria-labelledby", heading.id);
     const shown = rows.filter((row) => row.p !== undefined);
     const table = section.querySelector("table");
     if (shown.length) {
@@ -170,8 +170,8 @@
     const [ours, theirs] = tasks.map((each) => new Map(each.curves));
     const attack = [...ours.keys()].find((key) => theirs.has(key));
     if (!attack) return null;
-    const points = sides.flatMap(({ slug, name: entry }, side) => {
-      const curve = [ours, theirs][side].get(attack);
+    const points = sides.flatMap(({ side: slug, name: entry }) => {
+      const curve = (slug === "base" ? ours : theirs).get(attack);
       const bound = curve.some((point) => point[4]);
       return curve.map(([cost, value, low, high]) => ({ slug, name: entry, cost, value, low, high, bound }));
     });
@@ -202,8 +202,12 @@
       defaultStyle: false,
       tooltip: { disableDefaultStyle: true },
     });
+    if (current !== request) {
+      made.view.finalize();
+      return;
+    }
     charts.push(made.view);
-    await made.view.signal("chosen", sides.map((side) => side.slug)).data("curves", curves.points).runAsync();
+    await made.view.data("curves", curves.points).runAsync();
     figure.dataset.drawn = name;
   }
 
@@ -234,8 +238,7 @@
     let sides;
     try {
       sides = await Promise.all([base, candidate].map(async (select) => {
-        const slug = select.value;
-        return { slug, name: nameOf(select), record: await load(slug) };
+        return { side: select.id, name: nameOf(select), record: await load(select.value) };
       }));
     } catch (error) {
       if (current === request) say(`The data of an entry could not be loaded (${error.message}).`);
@@ -265,8 +268,8 @@
     const mixed = sides.filter(isMeasured).length === 1;
     element("caution").textContent =
       (mixed ? "One of these entries has published figures only" : "These entries have published figures only") +
-      ", without results per example. They are compared as two proportions: the examples differ, so a difference may " +
-      "come from the data alone.";
+      ", without results per example. They are compared as two proportions. Nothing says that their examples are " +
+      "the same, so a difference may come from the data alone.";
     element("caution").hidden = false;
   }
 

@@ -14,12 +14,13 @@ from made_entries import make_entry, on_hub
 from made_results import HELD, WRONG, made
 from playwright.sync_api import Browser, Page
 from scipy import stats
+from watched_pages import Watched, watched
 
 from holdfast.benchmark import TIERS, Result, format_gpu_time
 from holdfast.benchmark.curves import Proportion
 from holdfast.leaderboard.neighbours import Pair, neighbours
 from holdfast.leaderboard.pages.compare import notes, pages, summary
-from holdfast.leaderboard.records import lengths_of, task_record
+from holdfast.leaderboard.records import Lengths, lengths_of, task_record
 from holdfast.leaderboard.render import STATIC
 from holdfast.leaderboard.site import Files, Site
 from holdfast.leaderboard.views import standings_of, views_of
@@ -44,18 +45,6 @@ def scripts(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that must log no error."""
-    page = browser.new_page()
-    logged: list[str] = []
-    page.on("console", lambda message: logged.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: logged.append(str(error)))
-    yield page
-    page.close()
-    assert not logged
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """Three measured entries, one of them with a hostile name, and two reported ones of the registry."""
@@ -76,18 +65,26 @@ def files(site: Site) -> Files:
 
 
 @pytest.fixture(scope="module")
-def address(files: Files, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The site as files; the address of the page."""
+def folder(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as files."""
     folder = tmp_path_factory.mktemp("site")
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     shutil.copytree(STATIC, folder / "static")
-    (folder / "static" / "vega.js").write_text("(()=>{" + vl_convert.javascript_bundle() + "\n})();")
-    return (folder / "compare.html").as_uri()
+    (folder / "static" / "vega.js").write_text("(()=>{" + vl_convert.javascript_bundle() + "\n})();\n")
+    return folder
 
 
-def records(results: list[Result], lengths) -> dict:
+@pytest.fixture
+def visit(browser: Browser, folder: Path) -> Iterator[Watched]:
+    """A page on which nothing may go wrong."""
+    with watched(browser, folder) as visit:
+        yield visit
+        assert visit.wrong == []
+
+
+def records(results: list[Result], lengths: Lengths) -> dict:
     tasks = list(dict.fromkeys(result.task.name for result in results))
     return {
         "tasks": [
@@ -157,7 +154,7 @@ def release(chance: random.Random) -> list[Result]:
     return results
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(40))
 def test_the_browser_compares_as_python_does(scripts: Page, seed: int) -> None:
     chance = random.Random(seed)
     assert_same_comparison(scripts, release(chance), release(chance))
@@ -198,67 +195,67 @@ def rows_of(page: Page, selector: str) -> list[list[str]]:
     return [[re.sub(r"\s+", " ", cell) for cell in row.locator("th, td").all_inner_texts()] for row in rows]
 
 
-def test_the_page_shows_what_the_page_of_neighbours_shows(page: Page, address: str, site: Site) -> None:
+def test_the_page_shows_what_the_page_of_neighbours_shows(visit: Watched, site: Site) -> None:
     (pair,) = neighbours(site)
-    page.goto(address.replace("compare.html", pair.path))
-    drawn = rows_of(page, "table")
-    said = page.locator(".lead").inner_text()
-    page.goto(f"{address}?base={pair.base}&candidate={pair.candidate}")
-    page.wait_for_selector("figure[data-drawn]")
-    assert rows_of(page, "#result table") == drawn
+    visit.open(pair.path)
+    drawn = rows_of(visit.page, "table")
+    said = visit.page.locator(".lead").inner_text()
+    visit.open(f"compare.html?base={pair.base}&candidate={pair.candidate}")
+    visit.page.wait_for_selector("figure[data-drawn]")
+    assert rows_of(visit.page, "#result table") == drawn
     assert len(drawn) == 1 + 3 * 3
-    assert said in page.locator("#status").inner_text()
-    assert page.locator("#result figure svg path").count() > 4
+    assert said in visit.page.locator("#status").inner_text()
+    assert visit.page.locator("#result figure svg path").count() > 4
 
 
-def test_names_of_strangers_are_text(page: Page, address: str) -> None:
-    page.goto(f"{address}?base={EARLY}&candidate={LATE}")
-    page.wait_for_selector("figure[data-drawn]")
-    said = page.locator("#status").inner_text()
+def test_names_of_strangers_are_text(visit: Watched) -> None:
+    visit.open(f"compare.html?base={EARLY}&candidate={LATE}")
+    visit.page.wait_for_selector("figure[data-drawn]")
+    said = visit.page.locator("#status").inner_text()
     assert "<img src=x onerror=alert(1)>\\u{3164}</script> against Early" in said
-    assert page.locator("main img").count() == 0
+    assert visit.page.locator("main img").count() == 0
 
 
-def test_the_choice_is_in_the_address(page: Page, address: str) -> None:
-    page.goto(address)
-    page.select_option("#base", EARLY)
-    page.select_option("#candidate", LATE)
-    page.wait_for_selector("#result table")
-    page.click("#swap")
-    page.select_option("#task", "password-match")
-    assert page.url == f"{address}?base={LATE}&candidate={EARLY}&task=password-match"
-    page.reload()
-    page.wait_for_selector("#result table")
-    assert page.locator("#base").input_value() == LATE
+def test_the_choice_is_in_the_address(visit: Watched) -> None:
+    visit.open("compare.html")
+    visit.page.select_option("#base", EARLY)
+    visit.page.select_option("#candidate", LATE)
+    visit.page.wait_for_selector("#result table")
+    visit.page.click("#swap")
+    visit.page.select_option("#task", "password-match")
+    assert visit.page.url == f"{visit.root.as_uri()}/compare.html?base={LATE}&candidate={EARLY}&task=password-match"
+    visit.page.reload()
+    visit.page.wait_for_selector("#result table")
+    assert visit.page.locator("#base").input_value() == LATE
 
 
-def test_another_task_hides_rows_and_corrects_no_less(page: Page, address: str) -> None:
+def test_another_task_hides_rows_and_corrects_no_less(visit: Watched) -> None:
     base, candidate = REPORTED
-    page.goto(f"{address}?base={base}&candidate={candidate}")
-    page.wait_for_selector("#result table")
-    said, every = page.locator("#status").inner_text(), rows_of(page, "#result table")
-    page.select_option("#task", "imdb")
-    page.wait_for_function("document.querySelectorAll('#result section').length === 1")
-    assert page.locator("#status").inner_text() == said
-    shown = rows_of(page, "#result table")
+    visit.open(f"compare.html?base={base}&candidate={candidate}")
+    visit.page.wait_for_selector("#result table")
+    said, every = visit.page.locator("#status").inner_text(), rows_of(visit.page, "#result table")
+    visit.page.select_option("#task", "imdb")
+    visit.page.wait_for_function("document.querySelectorAll('#result section').length === 1")
+    assert visit.page.locator("#status").inner_text() == said
+    shown = rows_of(visit.page, "#result table")
     assert shown
     assert all(row in every for row in shown)
 
 
 @pytest.mark.parametrize(("base", "candidate"), [REPORTED, (EARLY, REPORTED[0]), (REPORTED[0], LATE)])
-def test_published_figures_are_compared_with_a_caution(page: Page, address: str, base: str, candidate: str) -> None:
-    page.goto(f"{address}?base={base}&candidate={candidate}")
-    page.wait_for_selector("figure[data-drawn]")
-    assert "a difference may come from the data alone" in page.locator("#caution").inner_text()
-    assert "not the same ones" in page.locator("#result caption").first.inner_text()
+def test_published_figures_are_compared_with_a_caution(visit: Watched, base: str, candidate: str) -> None:
+    visit.open(f"compare.html?base={base}&candidate={candidate}")
+    visit.page.wait_for_selector("figure[data-drawn]")
+    assert "a difference may come from the data alone" in visit.page.locator("#caution").inner_text()
+    assert "not known to be the same" in visit.page.locator("#result caption").first.inner_text()
 
 
-def test_entries_without_a_common_task_are_told_apart_in_words(page: Page, address: str) -> None:
-    page.goto(f"{address}?base={EARLY}&candidate={OTHER}")
-    page.wait_for_selector("#result section")
-    assert "Nothing could be tested" in page.locator("#status").inner_text()
-    assert "Missing: the candidate lacks the task" in page.locator("#result").inner_text()
-    assert "Only in the candidate, so not compared: spam × gcg" in page.locator("#result").inner_text()
+def test_entries_without_a_common_task_are_told_apart_in_words(visit: Watched) -> None:
+    visit.open(f"compare.html?base={EARLY}&candidate={OTHER}")
+    visit.page.wait_for_selector("#result section")
+    assert "Nothing could be tested" in visit.page.locator("#status").inner_text()
+    assert "Missing: the candidate lacks the task" in visit.page.locator("#result").inner_text()
+    assert "Only in the candidate, so not compared: spam × gcg" in visit.page.locator("#result").inner_text()
 
 
 @pytest.mark.parametrize(
@@ -274,10 +271,10 @@ def test_entries_without_a_common_task_are_told_apart_in_words(page: Page, addre
         ("?base=%3Cb%3E&candidate=nobody&task=x", "The link names a base and a candidate and a task that this site"),
     ],
 )
-def test_links_to_what_is_not_there_get_a_sentence(page: Page, address: str, query: str, said: str) -> None:
-    page.goto(address + query)
-    assert page.locator("#status").inner_text().startswith(said)
-    assert page.locator("#result").inner_text() == ""
+def test_links_to_what_is_not_there_get_a_sentence(visit: Watched, query: str, said: str) -> None:
+    visit.open("compare.html" + query)
+    assert visit.page.locator("#status").inner_text().startswith(said)
+    assert visit.page.locator("#result").inner_text() == ""
 
 
 def test_without_a_script_the_page_lists_the_pages_of_neighbours(files: Files, site: Site) -> None:
