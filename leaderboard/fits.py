@@ -65,6 +65,10 @@ def logit(share: float) -> float:
     return float(np.log(share / (1 - share)))
 
 
+def share_of(log_odds: float) -> float:
+    return float(1 / (1 + np.exp(-log_odds)))
+
+
 def logistic_line(x: Sequence[float], successes: Sequence[int], totals: Sequence[int]) -> Line | None:
     """logit(share) against x: a binomial regression, every model weighing as many examples as it was asked.
 

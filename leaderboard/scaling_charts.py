@@ -1,123 +1,145 @@
-"""The three charts of the scaling page. What is told apart by colour is named in a legend beside the chart, in HTML."""
+"""The three charts of the scaling page. What is told apart by colour is named in a legend beside the chart, in HTML.
+
+Data stand once, under names, at the top of a chart: Altair copies what lies inside a layer many times.
+"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from math import ceil, exp, floor, log10
+from math import ceil, floor, log10
 from typing import Any
 
 import altair as alt
 import numpy as np
 
 from .charts import COLOURS, Chart, power_labels
+from .fits import logit, share_of
 from .offence_defence import DefenceFit, DefencePoint
 from .scaling import Series
 from .size_trend import Budget, SizeFit, SizePoint
 from .success_trend import SuccessFit, SuccessPoint
 
 Row = dict[str, Any]
+Data = dict[str, list[Row]]
 _SHARES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+_SHAPES = {"known": "circle", "bound": "triangle-down", "held": "triangle-up", "doubtful": "diamond"}
+_KINDS = {"reached": "known", "between": "known", "at most": "bound", "more than": "held"}
 _GUIDE = "var(--strong-line)"
 
 
-def size_chart(budgets: Sequence[Budget], points: Iterable[SizePoint], fits: Iterable[SizeFit]) -> Chart:
+def size_chart(budgets: Sequence[Budget], points: Sequence[SizePoint], fits: Iterable[SizeFit]) -> Chart:
     """Parameters against robust accuracy, a panel per budget; the lines are the fits."""
-    rows, lines = size_rows(points), _fitted_shares(fits)
-    labels = series_labels(points)
-    x = _log_x("parameters", "parameters", [row["parameters"] for row in rows])
-    scale = _scale(labels, COLOURS)
+    x = _log_x("parameters", "parameters", [point.parameters for point in points])
+    scale = _scale(series_labels(points), COLOURS)
     colour = alt.Color("series:N", scale=scale, legend=None)
-    panels = []
+    lines, data, panels = list(fits), {}, []
     for place, budget in enumerate(budgets):
+        own = [point for point in points if (point.budget, point.amount) == (budget.kind, budget.amount)]
+        data[f"points{place}"] = size_rows(own)
+        data[f"lines{place}"] = _fitted_shares(fit for fit in lines if fit.budget == budget)
         title = "robust accuracy, %" if place == 0 else None
         y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(title=title, tickCount=5))
-        own = [row for row in rows if (row["budget"], row["amount"]) == (budget.kind, budget.amount)]
-        own_lines = [row for row in lines if (row["budget"], row["amount"]) == (budget.kind, budget.amount)]
-        base = alt.Chart(alt.Data(values=own)).encode(x=x, color=colour)
-        ranges = base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low_value:Q"), y2="high_value:Q")
-        fitted = (
-            alt.Chart(alt.Data(values=own_lines))
-            .mark_line(strokeWidth=1.5, opacity=0.8, clip=True)
-            .encode(x=x, y=y, color=colour, detail="series:N")
-        )
+        base = _named(f"points{place}").encode(x=x, color=colour)
+        ranges = base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q")
+        fitted = _named(f"lines{place}").mark_line(strokeWidth=1.5, clip=True).encode(x=x, y=y, color=colour)
         panel = alt.layer(fitted, ranges, _marked(base, y, "series:N", scale))
         panels.append(panel.properties(width=250, height=230, title=alt.TitleParams(budget.text, fontSize=13)))
-    return alt.hconcat(*panels, spacing=18)
+    return alt.hconcat(*panels, spacing=18, datasets=data)
 
 
 def offence_chart(
-    points: Sequence[DefencePoint], fits: Sequence[DefenceFit], *, share: bool = False, sizes: Sequence[str]
+    points: Sequence[DefencePoint], fits: Sequence[DefenceFit], sizes: Sequence[str], *, share: bool = False
 ) -> Chart:
     """Defence compute against attack compute at one success rate, a panel per series, a line per size.
 
-    share: defence compute as a share of pretraining. sizes: those of the task and attack, which choose the colours.
+    sizes: those of the task and attack, which choose the colours. share: defence compute as a share of pretraining.
     """
-    return alt.hconcat(*(_offence_panel(points, fit, share, sizes) for fit in fits), spacing=24)
+    data: Data = {}
+    panels = [_offence_panel(data, str(place), points, fit, sizes, share) for place, fit in enumerate(fits)]
+    return alt.hconcat(*panels, spacing=24, datasets=data)
 
 
-def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], *, sizes: Sequence[str]) -> Chart:
+def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], sizes: Sequence[str]) -> Chart:
     """Attack compute against logit(ASR), a panel per series, a line per model."""
-    panels = []
-    for fit in fits:
-        own = [
-            {**asdict(point), "mark": "doubtful" if point.doubtful else "known"}
-            for point in points
-            if (point.source, point.family) == fit.series[:2]
-        ]
-        ends = [
+    scale = _scale(sizes, ramp(len(sizes)))
+    colour = alt.Color("size:N", scale=scale, legend=None)
+    percents = alt.Axis(
+        title="attack success rate, %",
+        values=[round(logit(each), 4) for each in _SHARES],
+        labelExpr="format(100 / (1 + exp(-datum.value)), '.0f')",
+    )
+    y = alt.Y("logit:Q", scale=alt.Scale(domain=[-5.3, 6.3]), axis=percents)
+    data, panels = {}, []
+    for place, fit in enumerate(fits):
+        own = [point for point in points if (point.source, point.family) == fit.series[:2]]
+        data[f"points{place}"] = success_rows(own)
+        data[f"lines{place}"] = [
             {"size": model.size, "cost": 10**x, "logit": model.intercept + model.slope * x, "last": x == model.last}
             for model in fit.models
             for x in (model.first, model.last)
         ]
-        x = _log_x("cost", "attack compute per example, FLOP", [row["cost"] for row in own])
-        scale = _scale(sizes, ramp(len(sizes)))
-        colour = alt.Color("size:N", scale=scale, legend=None)
-        logits = [round(log10(each / (1 - each)) / log10(exp(1)), 4) for each in _SHARES]
-        percents = alt.Axis(title="attack success rate, %", values=logits, labelExpr=_PERCENT)
-        y = alt.Y("logit:Q", scale=alt.Scale(domain=[-5.3, 6.3]), axis=percents)
-        base = alt.Chart(alt.Data(values=own)).encode(x=x, color=colour)
-        lines = alt.Chart(alt.Data(values=ends)).encode(x=x, y=y, color=colour, detail="size:N")
-        ends_of_lines = lines.transform_filter("datum.last").mark_text(align="left", dx=5, fontSize=11, clip=True)
+        x = _log_x("cost", "attack compute per example, FLOP", [point.cost for point in own])
+        lines = _named(f"lines{place}").encode(x=x, y=y, color=colour)
         drawn = alt.layer(
             lines.mark_line(strokeWidth=1.5, clip=True),
-            _marked(base, y, "size:N", scale, 30),
-            ends_of_lines.encode(text="size:N"),
+            _marked(_named(f"points{place}").encode(x=x, color=colour), y, "size:N", scale, 30),
+            lines.transform_filter("datum.last").mark_text(align="left", dx=5, clip=True).encode(text="size:N"),
         )
-        panels.append(drawn.properties(width=400 if len(fits) > 1 else 600, height=300, title=_title(fit.series, fits)))
-    return alt.hconcat(*panels, spacing=24)
+        panels.append(drawn.properties(width=400, height=280, title=_title(fit.series)))
+    return alt.hconcat(*panels, spacing=24, datasets=data)
 
 
 def size_rows(points: Iterable[SizePoint]) -> list[Row]:
-    """The first chart's data: the points as they are downloaded, and in percent."""
+    """The first chart's data, shares in percent."""
     return [
         {
-            **asdict(point),
+            "slug": point.slug,
+            "series": point.series,
+            "parameters": point.parameters,
             "value": 100 * point.robust_accuracy,
-            "low_value": 100 * point.low,
-            "high_value": 100 * point.high,
+            "low": 100 * point.low,
+            "high": 100 * point.high,
             "mark": "doubtful" if point.doubtful else "bound" if point.bound else "known",
         }
         for point in points
     ]
 
 
-def defence_rows(points: Iterable[DefencePoint], series: Series, share: bool) -> list[Row]:
+def defence_rows(points: Iterable[DefencePoint], series: Series, *, share: bool = False) -> list[Row]:
     """The second chart's data for one series: its points, and the undefended ones of the same family at the margin.
 
     Undefended models have no place on a log axis; they stand a decade below the least defence.
     """
-    field = "defence_share" if share else "defence"
     own = [
-        asdict(point)
+        (point, compute)
         for point in points
         if (point.source, point.family) == series[:2]
         and point.training in (series.training, "none")
-        and getattr(point, field) is not None
+        and (compute := point.defence_share if share else point.defence) is not None
     ]
-    least = min((row[field] for row in own if row[field] > 0), default=1.0)
-    margin = 10.0 ** (floor(log10(least)) - 1)
-    marks = {"reached": "known", "between": "known", "at most": "bound", "more than": "held"}
+    margin = 10.0 ** (floor(log10(min((compute for _, compute in own if compute > 0), default=1.0))) - 1)
     return [
-        {**row, "x": row[field] or margin, "mark": "doubtful" if row["doubtful"] else marks[row["kind"]]} for row in own
+        {
+            "slug": point.slug,
+            "size": point.size,
+            "x": compute or margin,
+            "attack": point.attack,
+            "fitted": point.fitted,
+            "mark": "doubtful" if point.doubtful else _KINDS[point.kind],
+        }
+        for point, compute in own
+    ]
+
+
+def success_rows(points: Iterable[SuccessPoint]) -> list[Row]:
+    """The third chart's data."""
+    return [
+        {
+            "slug": point.slug,
+            "size": point.size,
+            "cost": point.cost,
+            "logit": point.logit,
+            "mark": "doubtful" if point.doubtful else "known",
+        }
+        for point in points
     ]
 
 
@@ -131,50 +153,62 @@ def ramp(count: int) -> list[str]:
     return [f"color-mix(in oklab, var(--c2) {step}%, var(--c1))" for step in steps]
 
 
-_PERCENT = "format(100 / (1 + exp(-datum.value)), '.0f')"
-_SHAPES = {"known": "circle", "bound": "triangle-down", "held": "triangle-up", "doubtful": "diamond"}
-
-
-def _offence_panel(points: Sequence[DefencePoint], fit: DefenceFit, share: bool, sizes: Sequence[str]) -> Chart:
-    rows = defence_rows(points, fit.series, share)
+def _offence_panel(
+    data: Data, name: str, points: Sequence[DefencePoint], fit: DefenceFit, sizes: Sequence[str], share: bool
+) -> Chart:
+    rows = defence_rows(points, fit.series, share=share)
     margin = min((row["x"] for row in rows), default=1.0)
+    data[f"points{name}"], data[f"ends{name}"] = rows, _last_of_each_size(rows)
+    data[f"margin{name}"] = [{"x": margin * 10**0.5}]
     title = "adversarial training as a share of pretraining" if share else "adversarial training, FLOP"
     x = _log_x("x", title, [row["x"] for row in rows], none=margin)
     y = _log_y("attack", "attack compute per example, FLOP", [row["attack"] for row in rows])
     scale = _scale(sizes, ramp(len(sizes)))
     colour = alt.Color("size:N", scale=scale, legend=None)
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, color=colour)
-    lines = base.transform_filter("datum.fitted").mark_line(strokeWidth=1.5).encode(y=y, detail="size:N")
-    ends = alt.Chart(alt.Data(values=_last_of_each_size(rows))).encode(x=x, y=y, color=colour, text="size:N")
-    rule = alt.Chart(alt.Data(values=[{"x": margin * 10**0.5}])).mark_rule(stroke=_GUIDE, strokeDash=[2, 3])
-    layers = [rule.encode(x=x), lines, *_guides(rows, fit, x, y), _marked(base, y, "size:N", scale)]
-    layers.append(ends.mark_text(align="left", dx=7, fontSize=11))
-    return alt.layer(*layers).properties(width=400, height=300, title=_title(fit.series, [fit, fit]))
+    base = _named(f"points{name}").encode(x=x, color=colour)
+    ends = _named(f"ends{name}").encode(x=x, y=y, color=colour, text="size:N")
+    layers = [
+        _named(f"margin{name}").mark_rule(stroke=_GUIDE, strokeDash=[2, 3]).encode(x=x),
+        base.transform_filter("datum.fitted").mark_line(strokeWidth=1.5).encode(y=y),
+        _marked(base, y, "size:N", scale),
+        ends.mark_text(align="left", dx=7, fontSize=11),
+    ]
+    for place, (ends_of_guide, dash) in enumerate(zip(_guides(rows, fit), ([5, 4], [1, 0]), strict=False)):
+        data[f"guide{name}{place}"] = ends_of_guide
+        guide = _named(f"guide{name}{place}")
+        layers.append(guide.mark_line(stroke=_GUIDE, strokeWidth=1.5, strokeDash=dash, clip=True).encode(x=x, y=y))
+    return alt.layer(*layers).properties(width=400, height=280, title=_title(fit.series))
 
 
 def _last_of_each_size(rows: Iterable[Row]) -> list[Row]:
-    last: dict[str, Row] = {}
-    for row in sorted(rows, key=lambda row: row["x"]):
-        last[row["size"]] = {"size": row["size"], "x": row["x"], "attack": row["attack"]}
-    return list(last.values())
+    last = {row["size"]: row for row in sorted(rows, key=lambda row: row["x"])}
+    return [{"size": size, "x": row["x"], "attack": row["attack"]} for size, row in last.items()]
 
 
-def _guides(rows: Sequence[Row], fit: DefenceFit, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Lines of slope 1 and of the fitted slope through the middle of what was fitted."""
+def _guides(rows: Sequence[Row], fit: DefenceFit) -> list[list[Row]]:
+    """Ends of the lines of slope 1 and of the fitted slope, both through the middle of what was fitted."""
     used = [(log10(row["x"]), log10(row["attack"])) for row in rows if row["fitted"]]
-    if not used:
+    if fit.overall is None or not used:
         return []
     middle = np.mean(used, axis=0)
-    left, right = min(a for a, _ in used), max(a for a, _ in used)
-    slopes = [1.0]
-    if fit.overall is not None:
-        slopes.append(fit.overall.slope.value)
-    found = []
-    for dash, slope in zip(([5, 4], [1, 0]), slopes, strict=False):
-        ends = [{"x": 10**a, "attack": 10 ** (middle[1] + slope * (a - middle[0]))} for a in (left, right)]
-        line = alt.Chart(alt.Data(values=ends)).mark_line(stroke=_GUIDE, strokeWidth=1.5, strokeDash=dash, clip=True)
-        found.append(line.encode(x=x, y=y))
-    return found
+    across = [min(a for a, _ in used), max(a for a, _ in used)]
+    return [
+        [{"x": 10**a, "attack": float(10 ** (middle[1] + slope * (a - middle[0])))} for a in across]
+        for slope in (1.0, fit.overall.slope.value)
+    ]
+
+
+def _fitted_shares(fits: Iterable[SizeFit]) -> list[Row]:
+    return [
+        {"series": fit.label, "parameters": 10 ** float(x), "value": 100 * share_of(fit.line.at(float(x)))}
+        for fit in fits
+        if fit.line is not None
+        for x in np.linspace(log10(fit.smallest.parameters), log10(fit.largest.parameters), 15)
+    ]
+
+
+def _named(name: str) -> alt.Chart:
+    return alt.Chart(alt.NamedData(name=name))
 
 
 def _marked(base: alt.Chart, y: alt.Y, field: str, scale: alt.Scale, size: int = 46) -> alt.Chart:
@@ -189,20 +223,8 @@ def _marked(base: alt.Chart, y: alt.Y, field: str, scale: alt.Scale, size: int =
     )
 
 
-def _fitted_shares(fits: Iterable[SizeFit]) -> list[Row]:
-    rows = []
-    for fit in fits:
-        if fit.line is None:
-            continue
-        for x in np.linspace(log10(fit.smallest.parameters), log10(fit.largest.parameters), 25):
-            share = 100 / (1 + exp(-fit.line.at(float(x))))
-            row = {"series": fit.label, "budget": fit.budget.kind, "amount": fit.budget.amount}
-            rows.append({**row, "parameters": 10 ** float(x), "value": share})
-    return rows
-
-
-def _title(series: Series, among: Sequence[object]) -> alt.TitleParams:
-    return alt.TitleParams(series.label if len(among) > 1 else "", fontSize=13)
+def _title(series: Series) -> alt.TitleParams:
+    return alt.TitleParams(series.label, fontSize=13)
 
 
 def _scale(domain: Sequence[str], colours: Sequence[str]) -> alt.Scale:
@@ -217,10 +239,12 @@ def _decades(values: Sequence[float]) -> tuple[list[float], list[float]]:
 
 
 def _log_x(field: str, title: str, values: Sequence[float], none: float | None = None) -> alt.X:
+    """none: where what has no place on a log axis stands; shares below one are labelled in percent there."""
     domain, ticks = _decades(values)
-    labels = _negative_powers() if none is not None else power_labels()
+    labels = power_labels()
     if none is not None:
-        labels = f"datum.value < {none * 1.5} ? 'none' : {labels}"
+        percents = f"datum.value < 1 ? format(datum.value * 100, '~g') + ' %' : {labels}"
+        labels = f"datum.value < {none * 1.5} ? 'none' : {percents}"
         ticks = [none, *(tick for tick in ticks if tick > none * 1.5)]
     axis = alt.Axis(title=title, values=ticks, labelExpr=labels, grid=False)
     return alt.X(f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
@@ -230,8 +254,3 @@ def _log_y(field: str, title: str, values: Sequence[float]) -> alt.Y:
     domain, ticks = _decades(values)
     axis = alt.Axis(title=title, values=ticks, labelExpr=power_labels())
     return alt.Y(f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
-
-
-def _negative_powers() -> str:
-    """As `power_labels`, and shares of one in percent."""
-    return f"datum.value < 1 ? format(datum.value * 100, '~g') + ' %' : {power_labels()}"

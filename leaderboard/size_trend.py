@@ -121,8 +121,8 @@ def robust_at(model: Model, budget: Budget) -> Share | None:
     return Share.of(published_accuracy(standing.curve, budget.amount * iteration_cost(standing.curve)))
 
 
-def size_trend(models: Sequence[Model]) -> SizeTrend | None:
-    """The trend over sizes on one task under one attack; None where no series has enough sizes."""
+def size_trend(models: Sequence[Model]) -> SizeTrend:
+    """The trend over sizes on one task under one attack; without a fit where no series has enough sizes."""
     points: list[SizePoint] = []
     fits: list[SizeFit] = []
     budgets = _budgets(models)
@@ -132,7 +132,7 @@ def size_trend(models: Sequence[Model]) -> SizeTrend | None:
                 drawn, fit = _line(series, stage, [each for each in inside if each.stage == stage], budget)
                 points += drawn
                 fits += [] if fit is None else [fit]
-    return SizeTrend(budgets, tuple(points), tuple(fits)) if fits else None
+    return SizeTrend(budgets, tuple(points), tuple(fits))
 
 
 def _budgets(models: Sequence[Model]) -> tuple[Budget, ...]:
