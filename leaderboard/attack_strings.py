@@ -85,7 +85,7 @@ def _answer(logits: Sequence[float]) -> int:
     return int(logits[1] > logits[0])
 
 
-def _tokenizer(entry: Entry, task: str) -> "Tokenizer | None":
+def _tokenizer(entry: Entry, task: str) -> "_Decoder | None":
     """The victim's tokenizer, where its checkpoint lies in the registry."""
     declared = entry.manifest.tasks.get(task)
     if declared is None or not isinstance(declared.checkpoint, RegistryCheckpoint):
@@ -98,17 +98,30 @@ def _tokenizer(entry: Entry, task: str) -> "Tokenizer | None":
 
 
 @lru_cache(maxsize=32)
-def _loaded(file: Path, changed: int) -> Tokenizer | None:
+def _loaded(file: Path, changed: int) -> "_Decoder | None":
     """changed: when the file was changed last, so that a new one is read again."""
     try:
-        return Tokenizer.from_file(str(file))
+        return _Decoder(Tokenizer.from_file(str(file)))
     except Exception:  # tokenizers raises nothing narrower for a file that is not one of its own
         return None
 
 
-def _texts(tokenizer: Tokenizer | None, tokens: Sequence[int], string: str) -> tuple[str, ...] | None:
+def _texts(tokenizer: "_Decoder | None", tokens: Sequence[int], string: str) -> tuple[str, ...] | None:
     """Each token as text; None where these do not make up the string, as for a tokenizer that is not the victim's."""
     if tokenizer is None or max(tokens) >= 2**31:
         return None
-    texts = tuple(tokenizer.decode_batch([[token] for token in tokens], skip_special_tokens=False))
+    texts = tuple(tokenizer.text(token) for token in tokens)
     return texts if "".join(texts) == string else None
+
+
+class _Decoder:
+    """A tokenizer that remembers its tokens' texts."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._texts: dict[int, str] = {}
+
+    def text(self, token: int) -> str:
+        if token not in self._texts:
+            self._texts[token] = self._tokenizer.decode([token], skip_special_tokens=False)
+        return self._texts[token]

@@ -21,7 +21,7 @@ from .views import standings_of, views_of
 MARKER = ".holdfast-site"
 """Says that a folder is a site that we built, so that it may be written again."""
 _PER_ENTRY = (entry, strings, badges, preview_images, api)
-_WHOLE = (table, tasks, scaling, compare, changes, documents, badges, preview_images, api)
+_WHOLE = (table, tasks, scaling, compare, changes, documents, strings, preview_images, api)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def all_files(site: Site) -> Files:
 
 def chart_bundle() -> bytes:
     """Vega, Vega-Lite and Vega-Embed as one script; wrapped, so that its names stay its own."""
-    return b"(()=>{" + vl_convert.javascript_bundle().encode() + b"\n})();\n"
+    return b"(()=>{" + vl_convert.javascript_bundle(None).encode() + b"\n})();\n"
 
 
 def texts_of(entries: Iterable[Entry], mirror: Path | None) -> tuple[dict[str, dict[str, Example]], tuple[str, ...]]:

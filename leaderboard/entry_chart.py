@@ -4,6 +4,7 @@ The chart is declared once in Altair and compiled to Vega once; each drawing onl
 has many.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -98,7 +99,20 @@ def _drawn(rows: Sequence[Row], tiers: Sequence[Row]) -> Markup:
     compiled["data"] = [
         {**data, "values": filled[data["name"]]} if data["name"] in filled else data for data in compiled["data"]
     ]
+    costs = [row["cost"] for row in rows]
+    ticks = _powers_of_ten(min(costs), max(costs))
+    # Most of the time goes into measuring labels, so ticks are only where a label stands, far enough apart.
+    compiled["axes"] = [
+        {**axis, "labelOverlap": False, **({"values": ticks} if axis["scale"] == "x" else {})}
+        for axis in compiled["axes"]
+    ]
     return tidy(vl_convert.vega_to_svg(compiled))
+
+
+def _powers_of_ten(low: float, high: float) -> list[float]:
+    """Those between two costs, six at most."""
+    exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    return [10.0**exponent for exponent in exponents[:: 1 + len(exponents) // 7]]
 
 
 @cache

@@ -44,7 +44,7 @@
         "p",
         "outcome",
         outcome,
-        ` for ${cost || data.budget}; true label `,
+        cost ? ` after ${cost}; true label ` : ` for ${data.budget}; true label `,
         truth,
         ", answer ",
         before,
