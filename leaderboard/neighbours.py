@@ -8,7 +8,7 @@ from ..submissions.adversary import same_examples
 from ..submissions.entry import Entry
 from .site import Site
 from .standing import Measured, Overall, Standing
-from .views import ADVERSARY, View, default_tier
+from .views import ADVERSARY, View
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def shared_tasks(entries: Mapping[str, Entry], pair: Pair) -> list[str]:
 
 def _in_order(view: View) -> list[str]:
     """The ranked entries with results per example, in the order of the table."""
-    tier = default_tier(view)
+    tier = view.tier
     ranks = view.ranks.get((tier, False), {})
     measured = [slug for slug in ranks if _is_measured(view.standings[slug])]
     return sorted(measured, key=lambda slug: (ranks[slug], -view.standings[slug].at(tier).value, slug))

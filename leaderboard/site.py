@@ -8,7 +8,7 @@ from ..submissions.entry import Entry
 from ..tasks import Example
 from .render import render
 from .standing import Standing
-from .views import View, default_tier
+from .views import View
 
 Files = dict[str, bytes]
 """Content by path inside the site, with forward slashes."""
@@ -33,7 +33,7 @@ class Site:
     @cached_property
     def tiers(self) -> Mapping[tuple[str, str], float]:
         """The tier (FLOP per example) that each view opens with, by task and attack."""
-        return {key: default_tier(view) for key, view in self.views.items()}
+        return {key: view.tier for key, view in self.views.items()}
 
     def page(self, path: str, template: str, /, **context: object) -> Files:
         """One page as a file. A template sets its own title."""

@@ -20,18 +20,22 @@ ADVERSARY = OFFICIAL_ADVERSARY.replace(" ", "-")
 RELATIVE_TIERS = (1e2, 1e3, 1e4, 1e5, 1e6)
 """Budgets in forward passes of the victim, at which robust accuracy is quoted beside the absolute tiers."""
 
+LITE = get_profile("lite").budget
+Ranks = Mapping[tuple[float, bool], Mapping[str, int]]
+
 
 @dataclass(frozen=True)
 class View:
     """One table of the leaderboard. attack: name and position, or ADVERSARY. standings: by slug.
 
-    ranks: by tier (FLOP, or forward passes) and axis, the rank of every ranked entry by slug.
+    ranks: by tier (FLOP, or forward passes) and axis, the rank of every ranked entry by slug. tier: what it opens with.
     """
 
     task: str
     attack: str
     standings: Mapping[str, Standing]
-    ranks: Mapping[tuple[float, bool], Mapping[str, int]] = field(default_factory=dict)
+    ranks: Ranks = field(default_factory=dict)
+    tier: float = LITE
 
 
 def standings_of(entry: Entry) -> dict[tuple[str, str], Standing]:
@@ -63,7 +67,8 @@ def views_of(standings: Mapping[str, Mapping[tuple[str, str], Standing]]) -> dic
     views = {}
     for task, attack in sorted(keys, key=view_order):
         held = {slug: each[task, attack] for slug, each in standings.items() if (task, attack) in each}
-        views[task, attack] = View(task, attack, held, _all_ranks(held))
+        ranks = _all_ranks(held)
+        views[task, attack] = View(task, attack, held, ranks, _first_tier(held, ranks))
     return views
 
 
@@ -91,9 +96,9 @@ def is_ranked(standing: Standing, tier: float, relative: bool = False) -> bool:
     return not standing.at(tier, relative=relative).bound
 
 
-def default_tier(view: View) -> float:
+def _first_tier(held: Mapping[str, Standing], ranks: Ranks) -> float:
     """The largest tier at which a ranked entry holds on anything; that of the profile `lite` where there is none."""
     for tier in reversed(TIERS):
-        if any(view.standings[slug].at(tier).value > 0 for slug in view.ranks.get((tier, False), ())):
+        if any(held[slug].at(tier).value > 0 for slug in ranks[tier, False]):
             return tier
-    return get_profile("lite").budget
+    return LITE

@@ -24,7 +24,7 @@ from ..site import Files, Site
 from ..standing import Standing
 from ..survival_chart import rows_of, survival_chart
 from ..text import plain
-from ..views import ADVERSARY, OVERALL, RELATIVE_TIERS, View, default_tier
+from ..views import ADVERSARY, OVERALL, RELATIVE_TIERS, View
 
 _PICKED = 5
 """Entries in colour in the first chart until a reader chooses others."""
@@ -77,7 +77,7 @@ def pages(site: Site) -> Files:
 
 def _page(site: Site, task: str, views: Sequence[View]) -> Files:
     view = next((view for view in views if view.attack == ADVERSARY), views[0] if views else View(task, ADVERSARY, {}))
-    tier = default_tier(view) if views else TIERS[2]
+    tier = view.tier
     rows = ordered(site, view, tier)
     picked = _picked(rows)
     path = table_path(task)

@@ -2,7 +2,7 @@
 
 from ...tasks import OFFICIAL_TASKS, UsageError, get_task
 from ..site import Files, Site
-from ..views import ADVERSARY, OVERALL, View, default_tier
+from ..views import ADVERSARY, OVERALL, View
 from .table import ordered, table_path
 
 _BEST = 5
@@ -16,7 +16,7 @@ def pages(site: Site) -> Files:
     files = site.page("tasks/index.html", "tasks.html", section="Tasks", tasks=[(name, _known(name)) for name in names])
     for name in names:
         view = site.views.get((name, ADVERSARY), View(name, ADVERSARY, {}))
-        tier = default_tier(view)
+        tier = view.tier
         files |= site.page(
             f"tasks/{name}.html",
             "task.html",
