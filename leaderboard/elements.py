@@ -105,6 +105,9 @@ INTERACTIVE = frozenset({"a", "button", "select", "textarea", "input", "details"
 FORBIDDEN = _words("style foreignobject iframe object embed base")
 """What must stand nowhere in this site's pages, nor in their drawings."""
 
+PAINTED = _words("clip-path fill filter marker-end marker-mid marker-start mask stroke")
+"""Attributes of drawings that may hold an address in url()."""
+
 SPOKEN = _words("a button h1 h2 h3 h4 h5 h6 title caption label")
 """What is nothing without text."""
 

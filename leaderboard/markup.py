@@ -18,6 +18,7 @@ from .elements import (
     FORBIDDEN,
     INTERACTIVE,
     NOT_IN_A_PARAGRAPH,
+    PAINTED,
     PARENTS,
     REFERENCES,
     SPOKEN,
@@ -262,8 +263,8 @@ class _Reader(HTMLParser):
         for part in attributes.get("srcset", "").split(","):
             if part.strip():
                 self.page.links.append(Link(line, part.split()[0], True))
-        for value in attributes.values():
-            for target in re.findall(r"""url\(\s*['"]?([^'")]*)""", value) if "url(" in value else ():
+        for value in (attributes[name] for name in PAINTED & attributes.keys()):
+            for target in re.findall(r"""url\(\s*['"]?([^'")]*)""", value):
                 self.page.links.append(Link(line, target, True))
 
     def finish(self) -> None:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from ..benchmark import TIERS, format_gpu_time
 from ..tasks import UsageError, get_task
 from . import figures
+from .links import linked
 from .text import plain, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -40,6 +41,7 @@ def environment() -> Environment:
     made.filters.update(
         visible=visible,
         plain=plain,
+        linked=linked,
         gpu_time=format_gpu_time,
         flop=figures.flop,
         power=figures.power,
