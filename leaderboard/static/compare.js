@@ -111,9 +111,9 @@
 
   function caption(rows) {
     const [row] = rows;
-    if (!row.unpaired) return `${row.examples} examples in common. Shares are robust accuracy, with 95\u00a0% intervals.`;
+    if (!row.unpaired) return `${row.examples} examples in common. Shares are robust accuracy at that much GPU time per example, with 95\u00a0% intervals.`;
     const counts = `${row.base[1]} examples of the base, ${row.candidate[1]} of the candidate`;
-    return `${counts}, not known to be the same. Shares are robust accuracy, with 95\u00a0% intervals.`;
+    return `${counts}, not known to be the same. Shares are robust accuracy at that much GPU time per example, with 95\u00a0% intervals.`;
   }
 
   // A task: its table, its notes and its chart.
