@@ -378,6 +378,3 @@ HOSTILE = [
     *MIXED,
     *PATHS,
 ]
-
-LONE_SURROGATES = ["\ud800", "SEEN\udfff"]
-"""No file in UTF-8 can hold these; texts in memory can."""
