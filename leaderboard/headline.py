@@ -94,14 +94,14 @@ def rank_of(site: Site, slug: str, task: str, attack: str) -> Rank | None:
     view = site.views.get((task, attack))
     if view is None:
         return None
-    tier = site.tiers[task, attack]
-    ranks = view.ranks.get((tier, False), {})
-    return Rank(ranks[slug], len(ranks), tier) if slug in ranks else None
+    ranks = view.ranks.get((view.tier, False), {})
+    return Rank(ranks[slug], len(ranks), view.tier) if slug in ranks else None
 
 
 def tier_of(site: Site, task: str, attack: str) -> float:
     """The tier (FLOP per example) at which a view opens; that of `lite` where nobody stands in it."""
-    return site.tiers.get((task, attack), get_profile("lite").budget)
+    view = site.views.get((task, attack))
+    return get_profile("lite").budget if view is None else view.tier
 
 
 def main_view(standings: Standings) -> tuple[str, str] | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from ..submissions.entry import Entry
 from ..tasks import Example
@@ -29,11 +28,6 @@ class Site:
     texts: Mapping[str, Mapping[str, Example]] = field(default_factory=dict)
     url: str | None = None
     live: bool = False
-
-    @cached_property
-    def tiers(self) -> Mapping[tuple[str, str], float]:
-        """The tier (FLOP per example) that each view opens with, by task and attack."""
-        return {key: view.tier for key, view in self.views.items()}
 
     def page(self, path: str, template: str, /, **context: object) -> Files:
         """One page as a file. A template sets its own title."""

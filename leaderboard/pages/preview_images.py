@@ -84,7 +84,12 @@ def entry_files(site: Site, slug: str) -> Files:
         title_size=56 if len(name) <= 34 else 40 if len(name) <= 48 else 30,
         big_size=92,
     )
-    return {f"images/{slug}.png": content}
+    return {image_file(slug): content}
+
+
+def image_file(slug: str) -> str:
+    """In a folder of their own, so that no slug takes the name of the site's image."""
+    return f"images/entries/{slug}.png"
 
 
 def _headline(site: Site, slug: str) -> tuple[str, str]:
