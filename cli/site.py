@@ -50,16 +50,16 @@ def serve(
     mirror: Mirror = None,
 ) -> None:
     """Build the site, serve it on this machine, and build it again when entries, templates or documents change."""
-    from ..leaderboard.build import build as build_site
+    from ..leaderboard.build import Builder
     from ..leaderboard.serving import serve as serve_site
     from ..submissions.entry import find_registry
 
-    entries = find_registry(registry) / "entries"
+    builder = Builder(find_registry(registry), folder, mirror=mirror, live=True)
     try:
         lines = serve_site(
-            lambda: build_site(registry, folder, mirror=mirror, live=True),
+            builder.build,
             folder,
-            [entries],
+            [builder.registry / "entries"],
             port=port,
             say=lambda line: err.print(visible(line, 1_000), markup=False, soft_wrap=True),
         )

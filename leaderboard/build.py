@@ -1,27 +1,35 @@
 """Builds the site: reads the registry, makes every page, and writes what changed.
 
-The same registry gives the same bytes. Entries whose files did not change since the last build are left as they are;
-what is kept for that lies in a folder beside the site, and may be deleted at any time.
+The same registry gives the same bytes. A `Builder` remembers what it read and made, so that building again after one
+entry changed takes a fraction of the time; the pages of single entries are made by several processes.
 """
 
+import multiprocessing
+import os
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import vl_convert
 
-from ..submissions.entry import Entry, find_registry, load_registry
+from ..submissions.entry import Entry, entry_folders, find_registry, load_entry
 from ..tasks import DataError, Example, UsageError, get_task
 from .pages import api, badges, changes, compare, documents, entry, preview_images, scaling, strings, table, tasks
-from .render import STATIC
+from .render import STATIC, TEMPLATES
 from .site import Files, Site
-from .views import standings_of, views_of
+from .standing import Standing
+from .views import View, standings_of, views_of
 
 MARKER = ".holdfast-site"
 """Says that a folder is a site that we built, so that it may be written again."""
 _PER_ENTRY = (entry, strings, badges, preview_images, api)
 _WHOLE = (table, tasks, scaling, compare, changes, documents, strings, preview_images, api)
+_WORTH_PROCESSES = 24
+"""Entries from which on their pages are made by several processes, which take seconds to start."""
+
+Signature = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -36,44 +44,145 @@ class Built:
     lacking: tuple[str, ...]
 
 
-def build(
-    registry: Path | None,
-    out: Path,
-    *,
-    url: str | None = None,
-    mirror: Path | None = None,
-    live: bool = False,
-) -> Built:
+def build(registry: Path | None, out: Path, *, url: str | None = None, mirror: Path | None = None) -> Built:
     """Build the site of a registry into a folder.
 
     url: where it will be published. mirror: a local copy of the Hub's layout to take data sets from; tasks whose data
     is not at hand are shown without their texts. Raises: UsageError when the folder holds something else; RecordError
     when an entry cannot be read.
     """
-    _refuse_foreign(out)
-    loaded = load_registry(find_registry(registry))
-    texts, lacking = texts_of(loaded, mirror)
-    site = made_site(loaded, texts=texts, url=url, live=live)
-    files = all_files(site)
-    written, removed = write(files, out)
-    return Built(out, len(loaded), len(files), written, removed, lacking)
+    return Builder(find_registry(registry), out, url=_with_slash(url), mirror=mirror).build()
 
 
-def made_site(
-    entries: Iterable[Entry],
-    *,
-    texts: Mapping[str, Mapping[str, Example]] | None = None,
-    url: str | None = None,
-    live: bool = False,
-) -> Site:
-    """Everything that pages are made from."""
-    by_slug = {each.slug: each for each in sorted(entries, key=lambda each: each.slug)}
-    standings = {slug: standings_of(each) for slug, each in by_slug.items()}
-    return Site(by_slug, standings, views_of(standings), texts or {}, _with_slash(url), live)
+@dataclass
+class Builder:
+    """Builds one site, again and again. live: for `site serve`, so that open pages reload."""
+
+    registry: Path
+    out: Path
+    url: str | None = None
+    mirror: Path | None = None
+    live: bool = False
+    _loaded: dict[str, tuple[Signature, Entry, Mapping[tuple[str, str], Standing]]] = field(default_factory=dict)
+    _views: dict[tuple[str, str], View] = field(default_factory=dict)
+    _texts: dict[str, dict[str, Example]] = field(default_factory=dict)
+    _lacking: set[str] = field(default_factory=set)
+    _made: dict[str, tuple[object, tuple[str, ...]]] = field(default_factory=dict)
+    """By entry: what its files were made from, and their paths."""
+
+    def build(self) -> Built:
+        """Build what is not there, or is there from other files."""
+        _refuse_foreign(self.out)
+        site = self._site()
+        wanted = {slug: self._basis(site, slug) for slug in site.entries}
+        kept = {slug for slug, basis in wanted.items() if self._is_made(slug, basis)}
+        # Before anything else is drawn: processes are started while this one has no drawing threads of its own.
+        files = self._entry_files(site, [slug for slug in site.entries if slug not in kept])
+        for slug, made in files.items():
+            self._made[slug] = (wanted[slug], tuple(made))
+        whole = whole_files(site)
+        every = {path: content for made in (*files.values(), whole) for path, content in made.items()}
+        unchanged = {path for slug in kept for path in self._made[slug][1]}
+        whole |= changes.sitemap(site, [*every, *unchanged])
+        every |= whole
+        written, removed = write(every, unchanged, self.out)
+        lacking = tuple(sorted(self._lacking))
+        return Built(self.out, len(site.entries), len(every) + len(unchanged), written, removed, lacking)
+
+    def _site(self) -> Site:
+        changed = self._load()
+        entries = {slug: entry for slug, (_, entry, _) in self._loaded.items()}
+        standings = {slug: held for slug, (_, _, held) in self._loaded.items()}
+        self._load_texts(entries.values())
+        self._views = views_of(standings, known=self._views, changed=changed)
+        return Site(entries, standings, self._views, self._texts, self.url, self.live)
+
+    def _load(self) -> set[str]:
+        """Read the entries whose files changed; their slugs, and those of entries that are gone."""
+        before = self._loaded
+        self._loaded = {}
+        changed = set()
+        for folder in entry_folders(self.registry):
+            signature = _signature(folder)
+            slug = folder.name
+            if slug in before and before[slug][0] == signature:
+                self._loaded[slug] = before[slug]
+                continue
+            loaded = load_entry(folder)
+            self._loaded[slug] = (signature, loaded, standings_of(loaded))
+            changed.add(slug)
+        return changed | (before.keys() - self._loaded.keys())
+
+    def _load_texts(self, entries: Iterable[Entry]) -> None:
+        for name in sorted({key.task for each in entries for key in each.results}):
+            if name in self._texts or name in self._lacking:
+                continue
+            texts = texts_of(name, self.mirror)
+            if texts is None:
+                self._lacking.add(name)
+            else:
+                self._texts[name] = texts
+
+    def _basis(self, site: Site, slug: str) -> object:
+        """Everything that the pages of one entry are made from: its files, its places, and what all pages are."""
+        places = tuple(
+            (
+                key,
+                site.views[key].tier,
+                site.views[key].ranks[site.views[key].tier, False].get(slug),
+                _ranked(site, key),
+            )
+            for key in sorted(site.standings[slug])
+        )
+        return self._loaded[slug][0], places, _signature(TEMPLATES), sorted(self._texts), len(site.entries) > 1
+
+    def _is_made(self, slug: str, basis: object) -> bool:
+        known = self._made.get(slug)
+        return known is not None and known[0] == basis and all((self.out / path).is_file() for path in known[1])
+
+    def _entry_files(self, site: Site, slugs: Sequence[str]) -> dict[str, Files]:
+        """The files of some entries, by several processes where there are many."""
+        processes = min(os.cpu_count() or 1, len(slugs) // _WORTH_PROCESSES + 1)
+        if processes == 1:
+            return {slug: entry_files(site, slug) for slug in slugs}
+        shares = [slugs[start :: 4 * processes] for start in range(4 * processes)]
+        context = multiprocessing.get_context("forkserver")
+        found: dict[str, Files] = {}
+        with ProcessPoolExecutor(processes, mp_context=context) as pool:
+            for made in pool.map(_share_of_files, [_only(site, share) for share in shares]):
+                found |= made
+        return {slug: found[slug] for slug in slugs}
 
 
-def all_files(site: Site) -> Files:
-    """Every file of a site."""
+def entry_files(site: Site, slug: str) -> Files:
+    """Every file of one entry."""
+    files: Files = {}
+    for module in _PER_ENTRY:
+        files |= module.entry_files(site, slug)
+    return files
+
+
+def _share_of_files(site: Site) -> dict[str, Files]:
+    return {slug: entry_files(site, slug) for slug in site.entries}
+
+
+def _only(site: Site, slugs: Sequence[str]) -> Site:
+    """The site as far as the pages of some entries need it."""
+    chosen = set(slugs)
+    views = {
+        key: replace(view, standings={slug: each for slug, each in view.standings.items() if slug in chosen})
+        for key, view in site.views.items()
+    }
+    return replace(
+        site,
+        entries={slug: site.entries[slug] for slug in slugs},
+        standings={slug: site.standings[slug] for slug in slugs},
+        views=views,
+    )
+
+
+def whole_files(site: Site) -> Files:
+    """Every file that is not of one entry alone."""
     files: Files = {
         f"static/{path.name}": path.read_bytes()
         for path in sorted(STATIC.iterdir())
@@ -83,37 +192,48 @@ def all_files(site: Site) -> Files:
     files[".nojekyll"] = b""
     for module in _WHOLE:
         files |= module.pages(site)
-    for slug in site.entries:
-        for module in _PER_ENTRY:
-            files |= module.entry_files(site, slug)
-    files |= changes.sitemap(site, files)
     return files
+
+
+def made_site(
+    entries: Iterable[Entry],
+    *,
+    texts: Mapping[str, Mapping[str, Example]] | None = None,
+    url: str | None = None,
+) -> Site:
+    """What pages are made from, of entries that are at hand."""
+    by_slug = {each.slug: each for each in sorted(entries, key=lambda each: each.slug)}
+    standings = {slug: standings_of(each) for slug, each in by_slug.items()}
+    return Site(by_slug, standings, views_of(standings), texts or {}, _with_slash(url))
+
+
+def all_files(site: Site) -> Files:
+    """Every file of a site, made in this process."""
+    files = whole_files(site)
+    for slug in site.entries:
+        files |= entry_files(site, slug)
+    return files | changes.sitemap(site, files)
 
 
 def chart_bundle() -> bytes:
     """Vega, Vega-Lite and Vega-Embed as one script; wrapped, so that its names stay its own."""
-    return b"(()=>{" + vl_convert.javascript_bundle(None).encode() + b"\n})();\n"
+    return b"(()=>{" + vl_convert.javascript_bundle(_BUNDLE).encode() + b"\n})();\n"
 
 
-def texts_of(entries: Iterable[Entry], mirror: Path | None) -> tuple[dict[str, dict[str, Example]], tuple[str, ...]]:
-    """The examples of every task with per-example results, by id; and the tasks whose data is not at hand."""
-    texts: dict[str, dict[str, Example]] = {}
-    lacking = []
-    for name in sorted({key.task for each in entries for key in each.results}):
-        try:
-            evaluation = get_task(name).evaluation(mirror=mirror)
-        except (DataError, UsageError):
-            lacking.append(name)
-            continue
-        if not evaluation.matches:
-            lacking.append(name)
-            continue
-        texts[name] = {example.id: example for example in evaluation.examples}
-    return texts, tuple(lacking)
+_BUNDLE = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"
 
 
-def write(files: Files, out: Path) -> tuple[int, int]:
-    """Write the files that differ, remove those that are no more; how many of each."""
+def texts_of(task: str, mirror: Path | None) -> dict[str, Example] | None:
+    """The examples of a task by id; None where the official ones are not at hand."""
+    try:
+        evaluation = get_task(task).evaluation(mirror=mirror)
+    except (DataError, UsageError):
+        return None
+    return {example.id: example for example in evaluation.examples} if evaluation.matches else None
+
+
+def write(files: Files, unchanged: set[str], out: Path) -> tuple[int, int]:
+    """Write the files that differ and remove those that are no more; how many of each. unchanged: paths to keep."""
     out.mkdir(parents=True, exist_ok=True)
     (out / MARKER).touch()
     written = 0
@@ -124,14 +244,32 @@ def write(files: Files, out: Path) -> tuple[int, int]:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
         written += 1
-    wanted = {out / path for path in files} | {out / MARKER}
-    stale = [path for path in out.rglob("*") if path.is_file() and path not in wanted]
-    for path in stale:
-        path.unlink()
-    for folder in sorted((path for path in out.rglob("*") if path.is_dir()), reverse=True):
-        if not any(folder.iterdir()):
-            shutil.rmtree(folder)
-    return written, len(stale)
+    wanted = files.keys() | unchanged | {MARKER}
+    removed = 0
+    for folder, folders, names in os.walk(out, topdown=False):
+        here = Path(folder)
+        for name in names:
+            if (here / name).relative_to(out).as_posix() not in wanted:
+                (here / name).unlink()
+                removed += 1
+        if here != out and not any((here / each).exists() for each in (*folders, *names)):
+            shutil.rmtree(here)
+    return written, removed
+
+
+def _signature(folder: Path) -> Signature:
+    """The files of a folder with their sizes and times of change."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            status = path.stat()
+            found.append((path.relative_to(folder).as_posix(), status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
+def _ranked(site: Site, key: tuple[str, str]) -> int:
+    view = site.views[key]
+    return len(view.ranks[view.tier, False])
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -3,7 +3,7 @@
 Which views there are follows from the results that the entries hold; a new attack or position needs nothing here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from ..benchmark import OFFICIAL_ATTACKS, TIERS, get_profile
@@ -61,12 +61,24 @@ def _official_keys() -> list[str]:
     return [f"{attack}-suffix" for attack in OFFICIAL_ATTACKS]
 
 
-def views_of(standings: Mapping[str, Mapping[tuple[str, str], Standing]]) -> dict[tuple[str, str], View]:
-    """All views, from the standings of each entry by slug: overall first; in a task the official adversary first."""
+def views_of(
+    standings: Mapping[str, Mapping[tuple[str, str], Standing]],
+    *,
+    known: Mapping[tuple[str, str], View] | None = None,
+    changed: Set[str] = frozenset(),
+) -> dict[tuple[str, str], View]:
+    """All views, from the standings of each entry by slug: overall first; in a task the official adversary first.
+
+    known: views of before; those that have none of the entries that `changed` since are taken over.
+    """
     keys = {key for held in standings.values() for key in held}
     views = {}
     for task, attack in sorted(keys, key=view_order):
         held = {slug: each[task, attack] for slug, each in standings.items() if (task, attack) in each}
+        before = (known or {}).get((task, attack))
+        if before is not None and before.standings.keys() == held.keys() and not changed & held.keys():
+            views[task, attack] = before
+            continue
         ranks = _all_ranks(held)
         views[task, attack] = View(task, attack, held, ranks, _first_tier(held, ranks))
     return views

@@ -1,5 +1,6 @@
 """What changed on the leaderboard: the changelog of entries, its Atom feed, and the sitemap."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
@@ -40,7 +41,7 @@ def pages(site: Site) -> Files:
     return files
 
 
-def sitemap(site: Site, files: Files) -> Files:
+def sitemap(site: Site, files: Iterable[str]) -> Files:
     """The sitemap of a site with these files; none where the site's address is not known, as it needs whole ones."""
     if not site.url:
         return {}
