@@ -78,9 +78,13 @@ class Compute:
 
     @property
     def share(self) -> str:
-        """Of the defence, in pretraining."""
+        """The defence as a share of pretraining."""
         compute = self.declared.compute
-        if compute.defence is None or not compute.pretraining:
+        if compute.defence == 0:
+            return "none"
+        if compute.pretraining == 0:
+            return "no pretraining"
+        if compute.defence is None or compute.pretraining is None:
             return "not known"
         return f"{100 * compute.defence / compute.pretraining:.3g} %"
 

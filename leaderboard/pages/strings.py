@@ -25,6 +25,9 @@ PAGE = 20
 """Strings shown at a time."""
 _BEFORE, _AFTER = 260, 160
 """Characters of an example that are shown before and after the slot."""
+_LONGEST = 300
+"""Characters of a string that are shown; official ones have far fewer."""
+_DATA_BYTES = 250_000
 _FROM_PEOPLE = ("harmless",)
 """Tasks whose texts people may not want to see unasked."""
 
@@ -40,7 +43,7 @@ class Shown:
 
     @property
     def example(self) -> Markup:
-        return as_html(segments(self.found.example[:80]))
+        return as_html(segments(_cut(self.found.example, 80)))
 
     @property
     def truth(self) -> str:
@@ -60,11 +63,13 @@ class Shown:
 
     @property
     def string(self) -> Markup:
-        return as_html(segments(self.found.string))
+        return as_html(segments(_cut(self.found.string)))
 
     @property
     def tokens(self) -> list[Markup] | None:
-        return None if self.found.tokens is None else [as_html(segments(token)) for token in self.found.tokens]
+        if self.found.tokens is None or len(self.found.string) > _LONGEST:
+            return None
+        return [as_html(segments(token)) for token in self.found.tokens]
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def entry_files(site: Site, slug: str) -> Files:
     )
     for section in sections:
         if section.found:
-            files[strings_file(slug, section.id)] = _call("holdfastStrings", _data(section))
+            files[strings_file(slug, section.id)] = data_of(section)
     return files
 
 
@@ -177,16 +182,33 @@ def labels_of(task: str) -> tuple[str, str]:
         return "0", "1"
 
 
-def _data(section: Section) -> dict[str, object]:
-    """All strings of a section: example, labels (true, without, with), cost, string, tokens or how many they are."""
+def _cut(text: str, limit: int = _LONGEST) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+def data_of(section: Section) -> bytes:
+    """All strings of a section as a script; shortened where they were made to be large."""
+    content = _call("holdfastStrings", _data(section, _LONGEST))
+    if len(content) <= _DATA_BYTES:
+        return content
+    return _call("holdfastStrings", _data(section, _LONGEST * _DATA_BYTES // len(content)))
+
+
+def _data(section: Section, limit: int) -> dict[str, object]:
+    """All strings of a section: example, labels (true, without, with), cost, string, tokens or how many they are.
+
+    limit: characters of a string, and of an example's name; longer ones come without tokens.
+    """
     rows = [
         [
-            segments(each.example[:80]),
+            segments(_cut(each.example, min(80, limit))),
             [each.label, each.before, each.after],
             "" if each.cost is None else format_gpu_time(each.cost),
-            segments(each.string),
-            each.count if each.tokens is None else [segments(token) for token in each.tokens],
-            each.example,
+            segments(_cut(each.string, limit)),
+            each.count
+            if each.tokens is None or len(each.string) > limit
+            else [segments(token) for token in each.tokens],
+            each.example if len(each.example) <= limit else "",
         ]
         for each in section.found or ()
     ]

@@ -1,6 +1,7 @@
 """Attack strings are shown whole, visible and inert, with what they did; texts only where the data set is at hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,13 @@ def test_all_strings_are_in_the_data_and_the_first_twenty_in_the_page(made_up: E
     assert page.count('<li class="string">') == 2 * strings.PAGE
     assert "12 more were wrong without a string" in page
     assert "not shown: the data set was not at hand" in page
+
+
+def test_strings_made_to_be_large_are_cut(made_up: Entry) -> None:
+    (section,) = strings.sections_of(site_of(made_up), made_up)[:1]
+    large = replace(section, found=[replace(each, string="\u202e" * 4_000) for each in section.found or ()] * 10)
+    assert len(strings.data_of(large)) < 300_000
+    assert strings.Shown(large.found[0], ("no", "yes"), None, False).string.count("<span") == 300
 
 
 def test_texts_are_excerpts_around_the_slot_once_per_task(made_up: Entry) -> None:
