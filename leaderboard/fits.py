@@ -36,7 +36,7 @@ class Estimate:
 
     @property
     def text(self) -> str:
-        return f"{_signed(self.value)} [{_signed(self.low)}, {_signed(self.high)}]"
+        return f"{signed(self.value)} [{signed(self.low)}, {signed(self.high)}]"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def rises(x: Sequence[float], y: Sequence[float]) -> tuple[int, int]:
     return sum(other[1] > one[1] for one, other in pairs), len(pairs)
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     """A slope, with a real minus. Beyond what data of a few hundred examples can tell it only has a sign."""
     if abs(value) > _STEEPEST:
         return "∞" if value > 0 else "−∞"

@@ -1,6 +1,7 @@
 """The three charts of the scaling page. What is told apart by colour is named in a legend beside the chart, in HTML.
 
-Data stand once, under names, at the top of a chart: Altair copies what lies inside a layer many times.
+Data stand once, under names, at the top of a chart: Altair copies what lies inside a layer many times. Nothing is drawn
+beyond the axes, so that no mark needs a clip, whose number would depend on what else was drawn before.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,10 +10,12 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+from markupsafe import Markup
+from vl_convert import vegalite_to_svg
 
-from .charts import COLOURS, Chart, power_labels
+from .charts import COLOURS, Chart, power_labels, specification, tidy
 from .fits import logit, share_of
-from .offence_defence import DefenceFit, DefencePoint
+from .offence_defence import RATES, SHOWN_RATE, DefenceFit, DefencePoint, OffenceDefence
 from .scaling import Series
 from .size_trend import Budget, SizeFit, SizePoint
 from .success_trend import SuccessFit, SuccessPoint
@@ -38,23 +41,38 @@ def size_chart(budgets: Sequence[Budget], points: Sequence[SizePoint], fits: Ite
         title = "robust accuracy, %" if place == 0 else None
         y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(title=title, tickCount=5))
         base = _named(f"points{place}").encode(x=x, color=colour)
-        ranges = base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q")
-        fitted = _named(f"lines{place}").mark_line(strokeWidth=1.5, clip=True).encode(x=x, y=y, color=colour)
+        # The interval of a bound reaches down to 0 and says no more than its triangle.
+        known = base.transform_filter("datum.mark != 'bound'")
+        ranges = known.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q")
+        fitted = _named(f"lines{place}").mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour)
         panel = alt.layer(fitted, ranges, _marked(base, y, "series:N", scale))
         panels.append(panel.properties(width=250, height=230, title=alt.TitleParams(budget.text, fontSize=13)))
     return alt.hconcat(*panels, spacing=18, datasets=data)
 
 
-def offence_chart(
-    points: Sequence[DefencePoint], fits: Sequence[DefenceFit], sizes: Sequence[str], *, share: bool = False
-) -> Chart:
-    """Defence compute against attack compute at one success rate, a panel per series, a line per size.
+def offence_charts(found: OffenceDefence, sizes: Sequence[str], *, share: bool = False) -> dict[float, Markup]:
+    """Defence compute against attack compute, drawn for each success rate: a panel per series, a line per size.
 
-    sizes: those of the task and attack, which choose the colours. share: defence compute as a share of pretraining.
+    sizes: those of the task and attack, which choose the colours. share: defence compute as a share of pretraining, at
+    the rate that is shown first alone. Axes are the same at all rates, so that one declaration serves them all.
     """
-    data: Data = {}
-    panels = [_offence_panel(data, str(place), points, fit, sizes, share) for place, fit in enumerate(fits)]
-    return alt.hconcat(*panels, spacing=24, datasets=data)
+    series = list(dict.fromkeys(fit.series for fit in found.fits))
+    if share:
+        known = {point.source + point.family for point in found.points if point.defence_share}
+        series = [each for each in series if each.source + each.family in known]
+    if not series:
+        return {}
+    panels = [_offence_panel(str(place), found.points, each, sizes, share) for place, each in enumerate(series)]
+    declared = specification(alt.hconcat(*panels, spacing=24))
+    drawn = {}
+    for rate in (SHOWN_RATE,) if share else RATES:
+        points = [point for point in found.points if point.success_rate == rate]
+        data: Data = {}
+        for place, each in enumerate(series):
+            fit = next(fit for fit in found.fits if (fit.series, fit.success_rate) == (each, rate))
+            data |= _offence_data(str(place), defence_rows(points, each, share=share), fit)
+        drawn[rate] = tidy(vegalite_to_svg({**declared, "datasets": data}))
+    return drawn
 
 
 def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], sizes: Sequence[str]) -> Chart:
@@ -66,7 +84,11 @@ def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], si
         values=[round(logit(each), 4) for each in _SHARES],
         labelExpr="format(100 / (1 + exp(-datum.value)), '.0f')",
     )
-    y = alt.Y("logit:Q", scale=alt.Scale(domain=[-5.3, 6.3]), axis=percents)
+    ends = [
+        model.intercept + model.slope * x for fit in fits for model in fit.models for x in (model.first, model.last)
+    ]
+    logits = [*(point.logit for point in points), *ends]
+    y = alt.Y("logit:Q", scale=alt.Scale(domain=[min(logits) - 0.4, max(logits) + 0.4], nice=False), axis=percents)
     data, panels = {}, []
     for place, fit in enumerate(fits):
         own = [point for point in points if (point.source, point.family) == fit.series[:2]]
@@ -77,11 +99,11 @@ def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], si
             for x in (model.first, model.last)
         ]
         x = _log_x("cost", "attack compute per example, FLOP", [point.cost for point in own])
-        lines = _named(f"lines{place}").encode(x=x, y=y, color=colour)
+        fitted = _named(f"lines{place}").encode(x=x, y=y, color=colour)
         drawn = alt.layer(
-            lines.mark_line(strokeWidth=1.5, clip=True),
+            fitted.mark_line(strokeWidth=1.5),
             _marked(_named(f"points{place}").encode(x=x, color=colour), y, "size:N", scale, 30),
-            lines.transform_filter("datum.last").mark_text(align="left", dx=5, clip=True).encode(text="size:N"),
+            fitted.transform_filter("datum.last").mark_text(align="left", dx=5).encode(text="size:N"),
         )
         panels.append(drawn.properties(width=400, height=280, title=_title(fit.series)))
     return alt.hconcat(*panels, spacing=24, datasets=data)
@@ -154,30 +176,35 @@ def ramp(count: int) -> list[str]:
 
 
 def _offence_panel(
-    data: Data, name: str, points: Sequence[DefencePoint], fit: DefenceFit, sizes: Sequence[str], share: bool
+    name: str, points: Iterable[DefencePoint], series: Series, sizes: Sequence[str], share: bool
 ) -> Chart:
-    rows = defence_rows(points, fit.series, share=share)
-    margin = min((row["x"] for row in rows), default=1.0)
-    data[f"points{name}"], data[f"ends{name}"] = rows, _last_of_each_size(rows)
-    data[f"margin{name}"] = [{"x": margin * 10**0.5}]
+    """Over the points at all rates, which give the axes; its data come by name."""
+    rows = defence_rows(points, series, share=share)
     title = "adversarial training as a share of pretraining" if share else "adversarial training, FLOP"
-    x = _log_x("x", title, [row["x"] for row in rows], none=margin)
+    x = _log_x("x", title, [row["x"] for row in rows], none=min(row["x"] for row in rows))
     y = _log_y("attack", "attack compute per example, FLOP", [row["attack"] for row in rows])
     scale = _scale(sizes, ramp(len(sizes)))
     colour = alt.Color("size:N", scale=scale, legend=None)
     base = _named(f"points{name}").encode(x=x, color=colour)
     ends = _named(f"ends{name}").encode(x=x, y=y, color=colour, text="size:N")
-    layers = [
+    dashes = alt.StrokeDash("dashed:N", scale=alt.Scale(domain=[True, False], range=[[5, 4], [1, 0]]), legend=None)
+    guides = _named(f"guides{name}").mark_line(stroke=_GUIDE, strokeWidth=1.5)
+    return alt.layer(
         _named(f"margin{name}").mark_rule(stroke=_GUIDE, strokeDash=[2, 3]).encode(x=x),
         base.transform_filter("datum.fitted").mark_line(strokeWidth=1.5).encode(y=y),
+        guides.encode(x=x, y=y, strokeDash=dashes),
         _marked(base, y, "size:N", scale),
         ends.mark_text(align="left", dx=7, fontSize=11),
-    ]
-    for place, (ends_of_guide, dash) in enumerate(zip(_guides(rows, fit), ([5, 4], [1, 0]), strict=False)):
-        data[f"guide{name}{place}"] = ends_of_guide
-        guide = _named(f"guide{name}{place}")
-        layers.append(guide.mark_line(stroke=_GUIDE, strokeWidth=1.5, strokeDash=dash, clip=True).encode(x=x, y=y))
-    return alt.layer(*layers).properties(width=400, height=280, title=_title(fit.series))
+    ).properties(width=400, height=280, title=_title(series))
+
+
+def _offence_data(name: str, rows: list[Row], fit: DefenceFit) -> Data:
+    return {
+        f"points{name}": rows,
+        f"ends{name}": _last_of_each_size(rows),
+        f"margin{name}": [{"x": min(row["x"] for row in rows) * 10**0.5}],
+        f"guides{name}": _guides(rows, fit),
+    }
 
 
 def _last_of_each_size(rows: Iterable[Row]) -> list[Row]:
@@ -185,17 +212,25 @@ def _last_of_each_size(rows: Iterable[Row]) -> list[Row]:
     return [{"size": size, "x": row["x"], "attack": row["attack"]} for size, row in last.items()]
 
 
-def _guides(rows: Sequence[Row], fit: DefenceFit) -> list[list[Row]]:
-    """Ends of the lines of slope 1 and of the fitted slope, both through the middle of what was fitted."""
+def _guides(rows: Sequence[Row], fit: DefenceFit) -> list[Row]:
+    """Ends of the lines of slope 1, dashed, and of the fitted slope, both through the middle of what was fitted."""
     used = [(log10(row["x"]), log10(row["attack"])) for row in rows if row["fitted"]]
     if fit.overall is None or not used:
         return []
     middle = np.mean(used, axis=0)
-    across = [min(a for a, _ in used), max(a for a, _ in used)]
+    lines = ((1.0, True), (fit.overall.slope.value, False))
     return [
-        [{"x": 10**a, "attack": float(10 ** (middle[1] + slope * (a - middle[0])))} for a in across]
-        for slope in (1.0, fit.overall.slope.value)
+        {"x": 10 ** (middle[0] + away), "attack": float(10 ** (middle[1] + slope * away)), "dashed": dashed}
+        for slope, dashed in lines
+        for away in _within(np.array(used) - middle, slope)
     ]
+
+
+def _within(away: np.ndarray, slope: float) -> list[float]:
+    """From where to where a line through 0 stays among points. away: (points, 2). Returns two x."""
+    (left, low), (right, high) = away.min(axis=0), away.max(axis=0)
+    crossings = sorted((low / slope, high / slope)) if slope else [left, right]
+    return [float(max(left, crossings[0])), float(min(right, crossings[1]))]
 
 
 def _fitted_shares(fits: Iterable[SizeFit]) -> list[Row]:
@@ -214,12 +249,11 @@ def _named(name: str) -> alt.Chart:
 def _marked(base: alt.Chart, y: alt.Y, field: str, scale: alt.Scale, size: int = 46) -> alt.Chart:
     """Points whose shape says what they are; only what is known is filled."""
     kinds = list(_SHAPES)
-    filled = [1 if kind == "known" else 0 for kind in kinds]
     return base.mark_point(size=size, strokeWidth=1.4).encode(
         y=y,
         shape=alt.Shape("mark:N", scale=alt.Scale(domain=kinds, range=list(_SHAPES.values())), legend=None),
         fill=alt.Fill(field, scale=scale, legend=None),
-        fillOpacity=alt.FillOpacity("mark:N", scale=alt.Scale(domain=kinds, range=filled), legend=None),
+        fillOpacity=alt.condition("datum.mark == 'known'", alt.value(1), alt.value(0)),
     )
 
 

@@ -66,6 +66,20 @@ class TrainingFinding:
 
 
 @dataclass(frozen=True)
+class TrainingSummary:
+    """All comparisons of training with size.
+
+    always: those in which the smaller, trained model holds more in every pair; ratios, odds: least and greatest of
+    these.
+    """
+
+    each: tuple[TrainingFinding, ...]
+    always: int
+    ratios: tuple[float, float] | None
+    odds: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class SlopeFinding:
     """Offence against defence at one success rate: the series with an overall slope, and how many are not 1."""
 
@@ -132,6 +146,26 @@ def training_findings(
                     found.append(one)
                     break
     return tuple(found)
+
+
+def training_summary(findings: Sequence[TrainingFinding]) -> TrainingSummary | None:
+    """None where there is nothing to compare."""
+    won = [each for each in findings if each.better == each.pairs]
+    return (
+        TrainingSummary(
+            each=tuple(findings),
+            always=len(won),
+            ratios=_ends(each.ratio for each in won),
+            odds=_ends(each.odds for each in won),
+        )
+        if findings
+        else None
+    )
+
+
+def _ends(values: Iterable[float | None]) -> tuple[float, float] | None:
+    known = [value for value in values if value is not None]
+    return (min(known), max(known)) if known else None
 
 
 def slope_finding(all_points: Mapping[Key, OffenceDefence], rate: float = SHOWN_RATE) -> SlopeFinding:

@@ -130,7 +130,8 @@ def size_trend(models: Sequence[Model]) -> SizeTrend:
         for series, inside in by_series(models).items():
             for stage in _stages(inside):
                 drawn, fit = _line(series, stage, [each for each in inside if each.stage == stage], budget)
-                points += drawn
+                # Where a whole series is only bounded there is nothing to see.
+                points += [] if all(point.bound for point in drawn) else drawn
                 fits += [] if fit is None else [fit]
     return SizeTrend(budgets, tuple(points), tuple(fits))
 
@@ -163,7 +164,8 @@ def _line(
     known = [model for model in models if model.slug in shares]
     once = one_per_model(known, lambda model: (shares[model.slug].bound, -seeds(model)))
     used = [model for model in once if not (shares[model.slug].bound or model.doubtful)]
-    enough = len(sizes(used)) >= FEWEST_SIZES
+    attacked = sum(_attacked(model, budget) for model in used)
+    enough = len(sizes(used)) >= FEWEST_SIZES and attacked >= _FEWEST_ATTACKED
     points = [_point(model, stage, budget, shares[model.slug], enough and model in used) for model in once]
     if not enough:
         return points, None
@@ -212,16 +214,14 @@ def _fit(series: Series, stage: str, budget: Budget, points: Sequence[SizePoint]
     x = [log10(point.parameters) for point in points]
     shares = [point.robust_accuracy for point in points]
     held = [round(point.robust_accuracy * point.examples) for point in points]
-    attacked = sum(point.attacked for point in points)
-    line = logistic_line(x, held, [point.examples for point in points]) if attacked >= _FEWEST_ATTACKED else None
     return SizeFit(
         series=series,
         label=line_label(series, stage),
         stage=stage,
         budget=budget,
-        line=line,
+        line=logistic_line(x, held, [point.examples for point in points]),
         models=len(points),
-        attacked=attacked,
+        attacked=sum(point.attacked for point in points),
         correlation=rank_correlation(x, shares),
         larger_better=rises(x, shares),
         smallest=points[0],

@@ -14,11 +14,11 @@ from typing import Any
 from markupsafe import Markup
 
 from ..charts import COLOURS, svg
-from ..fits import Line
-from ..offence_defence import RATES, SHOWN_RATE, DefenceFit, DefencePoint, OffenceDefence, offence_defence
+from ..fits import Line, signed
+from ..offence_defence import RATES, SHOWN_RATE, DefenceFit, OffenceDefence, offence_defence
 from ..scaling import Model, models_of, section_name, sizes
-from ..scaling_charts import offence_chart, ramp, series_labels, size_chart, success_chart
-from ..scaling_findings import size_finding, slope_finding, success_finding, training_findings
+from ..scaling_charts import offence_charts, ramp, series_labels, size_chart, success_chart
+from ..scaling_findings import size_finding, slope_finding, success_finding, training_findings, training_summary
 from ..site import Files, Site
 from ..size_trend import SizeFit, SizeTrend, size_trend
 from ..success_trend import SuccessFit, SuccessTrend, success_trend
@@ -73,7 +73,7 @@ def pages(site: Site) -> Files:
         defence_sections=[_defence_section(key, found, models[key]) for key, found in defended.items()],
         success_sections=[_success_section(key, found, models[key]) for key, found in success.items()],
         size=size_finding(trends),
-        training=training_findings(models, trends),
+        training=training_summary(training_findings(models, trends)),
         slopes=slope_finding(defended),
         success=success_finding(success),
         doubtful=sorted({model.name for each in models.values() for model in each if model.doubtful}),
@@ -84,6 +84,7 @@ def pages(site: Site) -> Files:
         section_name=section_name,
         widest=max((fit.widest for each in defended.values() for fit in each.fits), default=1.0),
         odds=_factor,
+        signed=signed,
         share=_share_text,
     )
     return files | _downloads(trends, defended, success)
@@ -111,29 +112,19 @@ def _size_section(key: Key, trend: SizeTrend) -> Section:
 
 def _defence_section(key: Key, found: OffenceDefence, models: Sequence[Model]) -> Section:
     names = _size_names(models)
-    views = []
-    for rate in RATES:
-        points = [point for point in found.points if point.success_rate == rate]
-        fits = [fit for fit in found.fits if fit.success_rate == rate]
-        views.append(RateView(rate, svg(offence_chart(points, fits, names)), tuple(fits)))
-    shown = [point for point in found.points if point.success_rate == SHOWN_RATE]
+    charts = offence_charts(found, names)
     return Section(
         anchor=_anchor("defence", key),
         title=section_name(key),
         legend=_size_legend(names),
-        chart=next(view.chart for view in views if view.rate == SHOWN_RATE),
+        chart=charts[SHOWN_RATE],
         fits=found.fits,
-        rates=tuple(views),
-        share=_share_chart(shown, [fit for fit in found.fits if fit.success_rate == SHOWN_RATE], names),
+        rates=tuple(
+            RateView(rate, chart, tuple(fit for fit in found.fits if fit.success_rate == rate))
+            for rate, chart in charts.items()
+        ),
+        share=offence_charts(found, names, share=True).get(SHOWN_RATE),
     )
-
-
-def _share_chart(points: Sequence[DefencePoint], fits: Sequence[DefenceFit], names: Sequence[str]) -> Markup | None:
-    """Defence compute as a share of pretraining; None where no pretraining compute can be used."""
-    usable = [
-        fit for fit in fits if any(point.defence_share and point.training == fit.series.training for point in points)
-    ]
-    return svg(offence_chart(points, usable, names, share=True)) if usable else None
 
 
 def _success_section(key: Key, found: SuccessTrend, models: Sequence[Model]) -> Section:
