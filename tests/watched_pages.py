@@ -63,8 +63,8 @@ def watched(browser: Browser, root: Path, *, phone: bool = False, **options: obj
         context.close()
 
 
-def page_types(root: Path) -> list[str]:
-    """Pages of every kind that a site has: those at the top, and the smallest and the largest of each other kind."""
+def page_types(root: Path, *, one: bool = False) -> list[str]:
+    """Pages of every kind that a site has: the largest of each, and unless only `one` is asked for the smallest."""
     kinds: dict[tuple[str, ...], list[Path]] = {}
     for path in sorted(root.rglob("*.html")):
         folder, *deeper = path.relative_to(root).parts
@@ -74,7 +74,7 @@ def page_types(root: Path) -> list[str]:
     found = []
     for pages in kinds.values():
         pages.sort(key=lambda path: (path.stat().st_size, path.as_posix()))
-        found += dict.fromkeys([pages[0], pages[-1]])
+        found += dict.fromkeys(pages[-1:] if one else [pages[-1], pages[0]])
     return [path.relative_to(root).as_posix() for path in found]
 
 
@@ -101,7 +101,7 @@ SIDEWAYS = """() => {
 """What is wider than the window, and does not lie in something that scrolls by itself."""
 
 OVERLAPS = """() => {
-  const shown = (element) => element.getClientRects().length && getComputedStyle(element).visibility === "visible";
+  const shown = (element) => element.getClientRects().length && element.checkVisibility({ visibilityProperty: true });
   const said = (element) => element.outerHTML.slice(0, 90);
   const found = [];
   const compare = (boxes) => {
