@@ -26,7 +26,7 @@ from transformers.utils import logging as transformers_logging
 
 from ..tasks import CheckpointError, ResourceError
 from .batch import out_of_memory
-from .foreign_code import fetches_code
+from .foreign_code import fetches_code, names_other_files
 
 _VOCABULARIES = (
     "tokenizer.json",
@@ -85,8 +85,15 @@ def check_files(folder: Path, name: str) -> None:
             f"{name} has an adapter beside its weights (adapter_config.json), which some installations merge and "
             "others ignore; merge it, and save the whole model."
         )
-    with suppress(ValueError, RecursionError):  # not JSON: what is wrong with it is said when it is loaded
-        refuse_foreign_code(json.loads((folder / "config.json").read_bytes()), name)
+    for file in ("config.json", "tokenizer_config.json"):
+        with suppress(ValueError, RecursionError, FileNotFoundError):  # what is wrong with it is said when it is loaded
+            config = json.loads((folder / file).read_bytes())
+            refuse_foreign_code(config, name)
+            if field := names_other_files(config):
+                raise CheckpointError(
+                    f"The {file} of {name} has the field {field}, which has other files read in its place; remove that "
+                    "field, or save the model again."
+                )
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:

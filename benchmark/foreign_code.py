@@ -1,9 +1,12 @@
-"""Fields of a model's configuration for which transformers would fetch code from the Hub. Needs no model."""
+"""Fields of a checkpoint's configuration for which transformers would fetch code from the Hub, or read a file other
+than the one that was looked at. Needs no model.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
+_OTHER_FILES = ("configuration_files", "fast_tokenizer_files")
 _BUILT_IN = (None, "eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
 """Implementations that transformers holds itself; for others it fetches a kernel, which is code, from the Hub."""
 
@@ -16,6 +19,13 @@ def fetches_code(config: Any) -> str | None:
         if name in _IMPLEMENTATIONS and any(each not in _BUILT_IN for each in chosen):
             return f"{field} {value!r}"
     return None
+
+
+def names_other_files(config: Any) -> str | None:
+    """The field that has transformers read another file in place of config.json or tokenizer.json, by a name that may
+    lead anywhere; such a file is not in the digest. None when there is no such field.
+    """
+    return next((field for field in _OTHER_FILES if isinstance(config, dict) and field in config), None)
 
 
 def all_fields(value: Any) -> Iterator[tuple[str, Any]]:

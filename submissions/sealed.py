@@ -17,7 +17,7 @@ from typing import Any
 from huggingface_hub import constants, snapshot_download
 
 from ..benchmark.digest import deciding_files
-from ..benchmark.foreign_code import all_fields, fetches_code
+from ..benchmark.foreign_code import all_fields, fetches_code, names_other_files
 from ..tasks import CheckpointError
 from .limits import CHECKPOINT_BYTES
 from .manifest import HubCheckpoint
@@ -96,6 +96,9 @@ def refuse_unsafe(folder: Path) -> None:
         for shard in shards.values() if isinstance(shards, dict) else ():
             if not isinstance(shard, str) or Path(shard).name != shard or os.sep in shard:
                 raise CheckpointError(f"its {path.name} names the weight file {shard!r}, outside its folder.")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).is_file() and (field := names_other_files(_json(folder / name))):
+            raise CheckpointError(f"its {name} has the field {field}, which leads to other files; remove that field.")
     if (folder / "config.json").is_file():
         config = _json(folder / "config.json")
         if fetched := fetches_code(config):

@@ -69,6 +69,10 @@ BAD_CHECKPOINTS = {
     "a config with a word for a number": (edit("config.json", hidden_size="big"), "contradicts itself"),
     "a config that cannot be": (edit("config.json", num_attention_heads=5), "contradicts itself"),
     "a config of another size": (edit("config.json", hidden_size=64), "are not those that its config.json describes"),
+    "a config that has another read in its place": (
+        edit("config.json", configuration_files=["config.1.0.0.json"]),
+        "has the field configuration_files, which has other files read in its place",
+    ),
     "a config that asks for a kernel": (
         edit("config.json", attn_implementation="someone/kernel"),
         "for which code would be fetched from the Hub",

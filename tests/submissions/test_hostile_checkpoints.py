@@ -95,6 +95,11 @@ def a_config_of_brackets(folder: Path) -> None:
     (folder / "config.json").write_bytes(b'{"a":' * 100_000)
 
 
+def another_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fast_tokenizer_files": ["tokenizer.4.0.0.json"]}))
+
+
 HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a config of a model of terabytes": (
         config(vocab_size=10**11),
@@ -111,6 +116,8 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a kernel for a part": (config(text_config={"attn_implementation": "a/b"}), "for which code would be fetched"),
     "experts of somebody's": (config(experts_implementation={"": "a/b"}), "for which code would be fetched"),
+    "another config in its place": (config(configuration_files=["/etc/config.1.0.0.json"]), "leads to other files"),
+    "another tokenizer in its place": (another_tokenizer, "tokenizer_config.json has the field fast_tokenizer_files"),
     "quantization": (config(quantization_config={"quant_method": "fp8"}), "asks for quantization"),
     "a model with code": (
         config(model_type="theirs", auto_map={"AutoConfig": "theirs.C"}),
