@@ -42,7 +42,7 @@ def size_chart(budgets: Sequence[Budget], points: Sequence[SizePoint], fits: Ite
         y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(title=title, tickCount=5))
         base = _named(f"points{place}").encode(x=x, color=colour)
         # The interval of a bound reaches down to 0 and says no more than its triangle.
-        known = base.transform_filter("datum.mark != 'bound'")
+        known = base.transform_filter("!datum.bound")
         ranges = known.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q")
         fitted = _named(f"lines{place}").mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour)
         panel = alt.layer(fitted, ranges, _marked(base, y, "series:N", scale))
@@ -119,6 +119,7 @@ def size_rows(points: Iterable[SizePoint]) -> list[Row]:
             "value": 100 * point.robust_accuracy,
             "low": 100 * point.low,
             "high": 100 * point.high,
+            "bound": point.bound,
             "mark": "doubtful" if point.doubtful else "bound" if point.bound else "known",
         }
         for point in points
