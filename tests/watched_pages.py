@@ -7,6 +7,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""What Chromium may be called, the first one found is taken."""
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 800}
 

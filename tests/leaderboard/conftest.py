@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
+from watched_pages import BROWSERS
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 REGISTRY = Path(__file__).resolve().parents[2] / "submissions"
 
 

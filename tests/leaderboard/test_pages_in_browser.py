@@ -75,7 +75,7 @@ def test_the_leaderboard_is_ready_within_a_second(opened: Watched) -> None:
 
 
 def test_sorting_and_filtering_take_less_than_a_tenth_of_a_second(opened: Watched) -> None:
-    """Up to the moment that the browser has laid the changed table out; of each the best of six, on a shared machine."""
+    """Until the changed table is laid out; the best of six each, as machines are shared."""
     opened.open(TABLE)
     took = opened.page.evaluate(
         """() => {
