@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import vl_convert
@@ -215,6 +216,7 @@ def all_files(site: Site) -> Files:
     return files | changes.sitemap(site, files)
 
 
+@cache
 def chart_bundle() -> bytes:
     """Vega, Vega-Lite and Vega-Embed as one script; wrapped, so that its names stay its own."""
     return b"(()=>{" + vl_convert.javascript_bundle(_BUNDLE).encode() + b"\n})();\n"
