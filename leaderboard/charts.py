@@ -81,7 +81,7 @@ def power_labels() -> str:
     return f"{whole} ? '10' + ({exponent} >= 10 ? {tens} : '') + {ones} : ''"
 
 
-def tier_marks(low: float, high: float) -> alt.LayerChart | None:
+def tier_marks(low: float, high: float) -> Chart | None:
     """Rules at the tiers between two costs (FLOP), each labelled with its GPU time; None when there are none."""
     rows = [{"cost": tier, "label": format_gpu_time(tier)} for tier in TIERS if low <= tier <= high]
     if not rows:

@@ -3,11 +3,11 @@
 The grid has 20 costs per decade and holds every tier. A curve is drawn no farther than something was measured.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cache
 
 from ..benchmark import TIERS
+from .share import Share
 from .standing import Overall, Standing
 from .views import RELATIVE_TIERS
 
@@ -21,10 +21,23 @@ class CurvePoint:
     """From `cost` on, up to the next point. cost: FLOP, or forward passes of the victim."""
 
     cost: float
-    value: float
-    low: float
-    high: float
-    bound: bool
+    share: Share
+
+    @property
+    def value(self) -> float:
+        return self.share.value
+
+    @property
+    def low(self) -> float:
+        return self.share.low
+
+    @property
+    def high(self) -> float:
+        return self.share.high
+
+    @property
+    def bound(self) -> bool:
+        return self.share.bound
 
 
 def curve_points(standing: Standing, *, relative: bool = False) -> list[CurvePoint]:
@@ -38,8 +51,8 @@ def curve_points(standing: Standing, *, relative: bool = False) -> list[CurvePoi
         if cost > end * (1 + 1e-9):
             break
         share = standing.at(cost, relative=relative)
-        last = CurvePoint(cost, share.value, share.low, share.high, share.bound)
-        if not points or _differ(points[-1], last):
+        last = CurvePoint(cost, share)
+        if not points or _differ(points[-1].share, share):
             points.append(last)
     if last is not None and points[-1] is not last:
         points.append(last)
@@ -66,5 +79,5 @@ def _end(standing: Standing, relative: bool) -> float | None:
     return standing.drawn_to / standing.unit
 
 
-def _differ(one: CurvePoint, other: CurvePoint) -> bool:
-    return one.bound != other.bound or not math.isclose(one.value, other.value, abs_tol=1e-12)
+def _differ(one: Share, other: Share) -> bool:
+    return one is not other and (one.bound != other.bound or abs(one.value - other.value) > 1e-12)

@@ -8,15 +8,6 @@ from .standing import Median
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def percent(value: float) -> str:
-    return f"{value:.1%}"
-
-
-def tenths(value: float) -> int:
-    """A share in tenths of a percent, rounded as `percent` does: what a page's script writes again as text."""
-    return int(percent(value)[:-1].replace(".", ""))
-
-
 def flop(cost: float) -> str:
     """4e12 -> `4.00e+12 FLOP`."""
     return f"{cost:.2e} FLOP"

@@ -11,19 +11,7 @@ from html.entities import html5
 from html.parser import HTMLParser
 from typing import NamedTuple
 
-from .elements import (
-    ATTRIBUTES,
-    CHILDREN,
-    CONTROLS,
-    FORBIDDEN,
-    INTERACTIVE,
-    NOT_IN_A_PARAGRAPH,
-    PAINTED,
-    PARENTS,
-    REFERENCES,
-    SPOKEN,
-    VOID,
-)
+from . import elements
 from .policy import weak_points
 
 _HIDDEN = re.compile(
@@ -103,12 +91,12 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._start(tag, attrs)
-        if tag in VOID and not self._in_drawing():
+        if tag in elements.VOID and not self._in_drawing():
             self._end(self._open.pop())
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._start(tag, attrs)
-        if tag not in VOID and not self._in_drawing():
+        if tag not in elements.VOID and not self._in_drawing():
             self._problem(f"<{tag}/> closes nothing in HTML; write <{tag}></{tag}>")
         self._end(self._open.pop())
 
@@ -149,7 +137,7 @@ class _Reader(HTMLParser):
             self._problem(f"<{tag}> has the attribute {name} twice")
         drawing = self._in_drawing()
         self._check_place(tag, drawing)
-        if not drawing:
+        if not drawing and not self._in_template():
             self._seen[tag] = self._seen.get(tag, 0) + 1
         if self._open:
             self._open[-1].children += 1
@@ -164,7 +152,7 @@ class _Reader(HTMLParser):
         """An element is complete; it is no longer on the stack."""
         named = element.named or {"aria-labelledby", "title"} & element.attributes.keys()
         filled_later = any(each.name == "template" or "hidden" in each.attributes for each in (*self._open, element))
-        if element.name in SPOKEN and not named and not filled_later and not self._in_drawing():
+        if element.name in elements.SPOKEN and not named and not filled_later and not self._in_drawing():
             self._problem(f"<{element.name}> has no text", element.line)
         if element.name == "script" and element.attributes.get("type") == "application/json":
             try:
@@ -179,19 +167,19 @@ class _Reader(HTMLParser):
         if drawing:
             return
         parent = self._open[-1].name if self._open else None
-        if tag in PARENTS and parent not in PARENTS[tag] and parent != "template":
+        if tag in elements.PARENTS and parent not in elements.PARENTS[tag] and parent != "template":
             self._problem(f"<{tag}> must not lie in <{parent}>")
-        elif parent in CHILDREN and tag not in CHILDREN[parent]:
+        elif parent in elements.CHILDREN and tag not in elements.CHILDREN[parent]:
             self._problem(f"<{tag}> must not lie directly in <{parent}>")
         elif tag == "caption" and self._open[-1].children:
             self._problem("<caption> must be the first in its table")
         if parent == "html" and tag not in ("head", "body"):
             self._problem(f"<{tag}> must not lie directly in <html>")
         above = [each.name for each in self._open]
-        if tag in NOT_IN_A_PARAGRAPH and "p" in above:
+        if tag in elements.NOT_IN_A_PARAGRAPH and "p" in above:
             self._problem(f"<{tag}> ends the paragraph that it lies in")
         for outer in ("a", "button", "label", "form"):
-            wrong = INTERACTIVE - {"label"} if outer in ("a", "button") else {outer}
+            wrong = elements.INTERACTIVE - {"label"} if outer in ("a", "button") else {outer}
             if outer in above and tag in wrong:
                 self._problem(f"<{tag}> must not lie in <{outer}>")
 
@@ -207,15 +195,19 @@ class _Reader(HTMLParser):
                 if value in self.page.ids:
                     self._problem(f"the id {value!r} is given twice")
                 self.page.ids.add(value)
-            elif name in REFERENCES and not drawing:
+            elif name in elements.REFERENCES and not drawing:
                 self._references += [(self.getpos()[0], name, each) for each in value.split()]
-            elif not drawing and name not in ATTRIBUTES.get(tag, {name}) and not name.startswith(("aria-", "data-")):
+            elif (
+                not drawing
+                and name not in elements.ATTRIBUTES.get(tag, {name})
+                and not name.startswith(("aria-", "data-"))
+            ):
                 self._problem(f"<{tag}> must not have the attribute {name}")
 
     def _check_element(self, tag: str, attributes: dict[str, str], drawing: bool) -> None:
-        if tag in FORBIDDEN or (drawing and tag == "script"):
+        if tag in elements.FORBIDDEN or (drawing and tag == "script"):
             self._problem(f"<{tag}> must not stand in a {'drawing' if drawing else 'page'}")
-        elif not drawing and tag != "svg" and tag not in ATTRIBUTES:
+        elif not drawing and tag != "svg" and tag not in elements.ATTRIBUTES:
             self._problem(f"<{tag}> is no element of HTML, or an obsolete one")
         if tag == "html" and not attributes.get("lang", "").strip():
             self._problem("<html> does not name its language in lang")
@@ -225,13 +217,13 @@ class _Reader(HTMLParser):
             self._problem("<th> does not say in scope what it heads")
         if tag == "svg" and not drawing and not _hidden_or_image(attributes):
             self._problem("<svg> is neither hidden from screen readers nor an image with a name")
-        if re.fullmatch("h[1-6]", tag):
+        if re.fullmatch("h[1-6]", tag) and not self._in_template():
             self._check_heading(tag)
         if attributes.get("http-equiv", "").lower() == "content-security-policy":
             self._check_policy(attributes.get("content", ""))
         if tag == "label":
             self._labelled.add(attributes.get("for", ""))
-        if tag in CONTROLS and attributes.get("type") not in ("hidden", "submit", "button", "reset"):
+        if tag in elements.CONTROLS and attributes.get("type") not in ("hidden", "submit", "button", "reset"):
             named = {"aria-label", "aria-labelledby"} & attributes.keys()
             if not named and not any(each.name == "label" for each in self._open):
                 self._controls.append((self.getpos()[0], tag, attributes.get("id")))
@@ -263,7 +255,7 @@ class _Reader(HTMLParser):
         for part in attributes.get("srcset", "").split(","):
             if part.strip():
                 self.page.links.append(Link(line, part.split()[0], True))
-        for value in (attributes[name] for name in PAINTED & attributes.keys()):
+        for value in (attributes[name] for name in elements.PAINTED & attributes.keys()):
             for target in re.findall(r"""url\(\s*['"]?([^'")]*)""", value):
                 self.page.links.append(Link(line, target, True))
 
@@ -289,6 +281,10 @@ class _Reader(HTMLParser):
 
     def _in_drawing(self) -> bool:
         return any(each.name == "svg" for each in self._open)
+
+    def _in_template(self) -> bool:
+        """Whether what stands here is no part of the page until a script takes it."""
+        return any(each.name == "template" for each in self._open)
 
     def _text(self, data: str) -> None:
         for element in self._open:

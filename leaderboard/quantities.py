@@ -1,4 +1,4 @@
-"""Time and memory as people say them, on the command line and on pages. Loads nothing else."""
+"""Times, sizes and shares as people write them, on the command line and on pages. Loads nothing else."""
 
 import math
 
@@ -26,3 +26,12 @@ def size(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
+
+
+def percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def tenths(value: float) -> int:
+    """A share in tenths of a percent, rounded as `percent` does: what a page's script writes again as text."""
+    return int(percent(value)[:-1].replace(".", ""))

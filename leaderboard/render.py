@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from ..benchmark import TIERS, format_gpu_time
 from ..tasks import UsageError, get_task
-from . import figures
+from . import figures, quantities
 from .links import linked
 from .text import plain, visible
 
@@ -45,10 +45,10 @@ def environment() -> Environment:
         gpu_time=format_gpu_time,
         flop=figures.flop,
         power=figures.power,
-        percent=figures.percent,
+        percent=quantities.percent,
         number=figures.count,
         short=figures.short_count,
-        tenths=figures.tenths,
+        tenths=quantities.tenths,
         label=label,
         task_title=task_title,
     )

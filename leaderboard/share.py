@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from ..benchmark.curves import Proportion
+from .quantities import percent, tenths
 
 
 @dataclass(frozen=True)
@@ -18,20 +20,32 @@ class Share:
 
     @staticmethod
     def of(proportion: Proportion) -> "Share":
-        low, high = proportion.interval
-        return Share(proportion.value, low, high, proportion.bound)
+        return _share(proportion.successes, proportion.total, proportion.bound)
+
+    @cached_property
+    def tenths(self) -> tuple[int, int, int]:
+        """Value, low and high in tenths of a percent."""
+        return tenths(self.value), tenths(self.low), tenths(self.high)
 
     @property
     def text(self) -> str:
         """As `holdfast show` prints it, without the interval."""
-        return f"{'≤ ' if self.bound else ''}{self.value:.1%}"
+        return f"{'≤ ' if self.bound else ''}{percent(self.value)}"
 
     @property
     def interval_text(self) -> str:
-        return f"[{self.low:.1%}, {self.high:.1%}]"
+        return f"[{percent(self.low)}, {percent(self.high)}]"
 
     def __str__(self) -> str:
         return f"{self.text} {self.interval_text}"
+
+
+@lru_cache(maxsize=100_000)
+def _share(successes: int, total: int, bound: bool) -> Share:
+    # A site asks for the same few thousand again and again.
+    proportion = Proportion(successes, total, bound)
+    low, high = proportion.interval
+    return Share(proportion.value, low, high, bound)
 
 
 def mean_share(shares: Sequence[Share]) -> Share:

@@ -13,6 +13,7 @@ that the view is about, so that what they have is only a bound. Pages treat all 
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -106,9 +107,13 @@ class Measured:
 
     def at(self, cost: float, *, relative: bool = False) -> Share:
         flop = cost * self.unit if relative else cost
-        holding = int((self.costs > flop).sum())
+        holding = self.examples - bisect_right(self._sorted_costs, flop)
         beyond = flop > self.survival.budget and holding > 0
         return Share.of(Proportion(holding, self.examples, bound=beyond))
+
+    @cached_property
+    def _sorted_costs(self) -> list[float]:
+        return np.sort(self.costs).tolist()
 
     def steps(self) -> list[float]:
         return sorted({0.0, *self.costs[np.isfinite(self.costs)].tolist()})

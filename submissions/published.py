@@ -6,12 +6,13 @@ not narrower than one run can make it; medians over seeds are rounded to whole e
 """
 
 import math
+from bisect import bisect_right
 from itertools import pairwise
 
 from ..benchmark import get_attack
 from ..benchmark.budget import GPU_SECOND, cost_of_iteration
 from ..benchmark.curves import AUC_RANGE, Proportion
-from .reported import Point, ReportedCurve
+from .reported import ReportedCurve
 
 _ROUNDING = 1e-5
 """Costs are published with six digits."""
@@ -29,15 +30,14 @@ def published_budget(curve: ReportedCurve) -> float:
 
 def published_accuracy(curve: ReportedCurve, cost: float) -> Proportion:
     """Robust accuracy at `cost` FLOP; a bound between points where more broke, and after the last."""
-    before, after = _around(curve, cost)
-    rate = before.attack_success_rate.median if before else 0.0
-    iterations = math.floor(cost / iteration_cost(curve) * (1 + _ROUNDING))
-    if iterations <= (before.iteration if before else 0):
+    number = bisect_right(curve.costs, cost * (1 + _ROUNDING))
+    rate, iteration = (curve.rates[number - 1], curve.points[number - 1].iteration) if number else (0.0, 0)
+    if math.floor(cost / iteration_cost(curve) * (1 + _ROUNDING)) <= iteration:
         unknown = False
-    elif after is None:
+    elif number == len(curve.rates):
         unknown = rate < 1
     else:
-        unknown = after.attack_success_rate.median > rate
+        unknown = curve.rates[number] > rate
     holding = round(curve.clean_accuracy.median * curve.examples * (1 - rate))
     return Proportion(holding, curve.examples, bound=unknown and holding > 0)
 
@@ -93,13 +93,3 @@ def published_forward_cost(curve: ReportedCurve) -> float | None:
     attack = get_attack(curve.attack)
     passes = cost_of_iteration(1, 1, attack.candidates, gradient=attack.uses_gradient) / 2
     return iteration_cost(curve) / passes
-
-
-def _around(curve: ReportedCurve, cost: float) -> tuple[Point | None, Point | None]:
-    """The last point at a cost of at most `cost`, and the first one beyond."""
-    before = None
-    for point in curve.points:
-        if point.cost * (1 - _ROUNDING) > cost:
-            return before, point
-        before = point
-    return before, None

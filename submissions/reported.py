@@ -5,6 +5,7 @@ share an axis with measured results.
 """
 
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,6 +54,16 @@ class ReportedCurve(_Strict):
     clean_accuracy: Spread
     points: Annotated[list[Point], Field(min_length=1, max_length=1_000, description="Costs and rates never fall")]
     note: Annotated[str | None, Field(max_length=1_000)] = None
+
+    @cached_property
+    def costs(self) -> list[float]:
+        """FLOP by point."""
+        return [point.cost for point in self.points]
+
+    @cached_property
+    def rates(self) -> list[float]:
+        """Attack success rate by point, median over seeds."""
+        return [point.attack_success_rate.median for point in self.points]
 
     @model_validator(mode="after")
     def _never_falling(self) -> "ReportedCurve":

@@ -6,6 +6,7 @@ the page as data, from which its script writes the same cells.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from ...submissions.entry import Entry
 from ...tasks import OFFICIAL_TASKS
 from ..charts import specification_json, svg
 from ..curve_points import curve_points
-from ..figures import area_text, median_text, passes, tenths
+from ..figures import area_text, median_text, passes
 from ..health import explained_flag
 from ..render import label, script_data
 from ..share import Share
@@ -28,6 +29,7 @@ from ..views import ADVERSARY, OVERALL, RELATIVE_TIERS, View
 
 _PICKED = 5
 """Entries in colour in the first chart until a reader chooses others."""
+_MOST_DRAWN = 120
 _BOUND, _PREVIEW = 1, 2
 
 COLUMNS = (
@@ -82,7 +84,7 @@ def _page(site: Site, task: str, views: Sequence[View]) -> Files:
     picked = _picked(rows)
     path = table_path(task)
     names = {slug: plain(site.entries[slug].manifest.name, 80) for slug in _slugs(views)}
-    curves = {row.slug: curve_points(row.standing) for row in rows}
+    curves = {row.slug: curve_points(row.standing) for row in _drawn(rows, picked)}
     chart = survival_chart([dict(row, name=names[row["slug"]]) for row in rows_of(curves)], picked)
     files = site.page(
         path,
@@ -119,6 +121,7 @@ def _page(site: Site, task: str, views: Sequence[View]) -> Files:
 def ordered(site: Site, view: View, tier: float) -> list[TableRow]:
     """The rows of a view in the order of the table: by rank, then by robust accuracy; what is not ranked comes last."""
     ranks = view.ranks.get((tier, False), {})
+    shared = Counter(ranks.values())
     found = []
     for slug, standing in view.standings.items():
         rank = ranks.get(slug)
@@ -129,7 +132,7 @@ def ordered(site: Site, view: View, tier: float) -> list[TableRow]:
                 standing=standing,
                 share=standing.at(tier),
                 rank=rank,
-                tied=rank is not None and list(ranks.values()).count(rank) > 1,
+                tied=rank is not None and shared[rank] > 1,
                 preview=standing.examples < RANKED,
                 size=size_of(site.entries[slug], view.task),
             )
@@ -141,6 +144,12 @@ def size_of(entry: Entry, task: str) -> int:
     """Parameters on a task; the largest over all of them for the overall table."""
     tasks = entry.manifest.tasks
     return tasks[task].parameters if task in tasks else max(each.parameters for each in tasks.values())
+
+
+def _drawn(rows: Sequence[TableRow], picked: Sequence[str]) -> list[TableRow]:
+    """The entries in the chart that the page comes with: all, or of very many those in colour and an even choice."""
+    step = 1 + len(rows) // _MOST_DRAWN
+    return [row for number, row in enumerate(rows) if number % step == 0 or row.slug in picked]
 
 
 def _picked(rows: Sequence[TableRow]) -> list[str]:
@@ -216,7 +225,7 @@ def _tier_data(view: View, slug: str, standing: Standing, cost: float, *, relati
 
 
 def _share_data(share: Share) -> list[int]:
-    return [tenths(share.value), tenths(share.low), tenths(share.high)]
+    return list(share.tenths)
 
 
 def _median_order(standing: Standing) -> float | None:
@@ -243,7 +252,4 @@ def _curves(views: Sequence[View]) -> bytes:
 
 def _points(standing: Standing, *, relative: bool) -> list[list[float]]:
     """Cost, value, low and high in tenths of a percent, and 1 for a bound."""
-    return [
-        [point.cost, tenths(point.value), tenths(point.low), tenths(point.high), int(point.bound)]
-        for point in curve_points(standing, relative=relative)
-    ]
+    return [[point.cost, *point.share.tenths, int(point.bound)] for point in curve_points(standing, relative=relative)]

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from watched_pages import NOT_INERT, SIDEWAYS, page_types, watched
 
 from holdfast.benchmark.results import TRACE_SCHEMA, sha256
-from holdfast.leaderboard.build import all_files, made_site, write
+from holdfast.leaderboard.build import all_files, made_site
 from holdfast.leaderboard.checking import check_site
 from holdfast.leaderboard.pages import api, changes, compare, table
 from holdfast.leaderboard.text import visible
@@ -159,7 +159,9 @@ def hostile_site(few: list[Entry], many: list[Entry], tmp_path_factory: pytest.T
     for module in (api, changes, compare, table):
         files |= module.pages(site)
     out = tmp_path_factory.mktemp("site") / "site"
-    write(files, out)
+    for path, content in files.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_bytes(content)
     return out
 
 
