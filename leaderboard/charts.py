@@ -4,6 +4,7 @@ Colours are the stylesheet's custom properties (`var(--c1)`), so that a chart th
 """
 
 import json
+import math
 import re
 from typing import Any
 
@@ -21,7 +22,7 @@ COLOURS = tuple(f"var(--c{number})" for number in range(1, 9))
 _TEXT, _SOFT, _LINE, _GRID = "var(--text)", "var(--soft)", "var(--strong-line)", "var(--grid)"
 _CONFIG: dict[str, Any] = {
     "background": None,
-    "font": "sans-serif",
+    "font": "Arial",
     "padding": 4,
     "view": {"stroke": None},
     "axis": {
@@ -29,6 +30,7 @@ _CONFIG: dict[str, Any] = {
         "titleColor": _TEXT,
         "titleFontWeight": "normal",
         "labelFontSize": 12,
+        "labelOverlap": False,
         "titleFontSize": 13,
         "titlePadding": 8,
         "domainColor": _LINE,
@@ -66,9 +68,15 @@ def specification_json(chart: Chart) -> str:
     return json.dumps(specification(chart), sort_keys=True, separators=(",", ":"))
 
 
-def cost_axis(title: str = "attack cost per example, FLOP") -> alt.Axis:
-    """A log axis of costs, labelled at powers of ten."""
-    return alt.Axis(title=title, labelExpr=power_labels(), grid=False, tickCount=8)
+def cost_axis(title: str, low: float, high: float) -> alt.Axis:
+    """A log axis of costs with a tick at the powers of ten between two."""
+    return alt.Axis(title=title, labelExpr=power_labels(), grid=False, values=powers_of_ten(low, high))
+
+
+def powers_of_ten(low: float, high: float) -> list[float]:
+    """Those between two costs, nine at most: measuring labels is most of the time that drawing a chart takes."""
+    exponents = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
+    return [10.0**exponent for exponent in exponents[:: 1 + len(exponents) // 10]]
 
 
 def power_labels() -> str:

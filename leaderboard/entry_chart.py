@@ -6,20 +6,19 @@ has many.
 
 import math
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import altair as alt
-import vl_convert
 from markupsafe import Markup
 
 from ..benchmark import TIERS, format_gpu_time
 from ..submissions.published import iteration_cost
-from .charts import COLOURS, Chart, cost_axis, specification, tidy
+from .charts import COLOURS, Chart, cost_axis, powers_of_ten
 from .curve_points import curve_points
+from .framed_chart import FramedChart
 from .share import Share
 from .standing import Bounded, Overall, Reported, Standing
 from .views import ADVERSARY
@@ -35,11 +34,14 @@ def entry_chart(standings: Mapping[str, Standing], colours: Mapping[str, int]) -
     starts = [points[1].cost for points in drawn.values() if len(points) > 1]
     if not ends:
         return None
-    high = max(ends)
-    low = min([*(cost / 3 for cost in starts if cost), high / 100])
+    # Whole decades, so that many charts share a frame.
+    high = 10.0 ** math.ceil(math.log10(max(ends)) - 1e-9)
+    low = 10.0 ** math.floor(math.log10(min([*(cost / 2 for cost in starts if cost), high / 100])) + 1e-9)
     rows = [row for attack, points in drawn.items() for row in rows_of(points, attack, colours[attack], low)]
-    tiers = [{"cost": tier, "label": format_gpu_time(tier)} for tier in TIERS if low <= tier <= high * (1 + 1e-9)]
-    return _drawn(rows, tiers)
+    tiers = [{"cost": tier, "label": format_gpu_time(tier)} for tier in TIERS if low <= tier <= high]
+    return _framed().draw(
+        {"curves": rows}, frame_data={"tiers": tiers}, domain=(low, high), ticks=powers_of_ten(low, high)
+    )
 
 
 @dataclass(frozen=True)
@@ -93,37 +95,19 @@ def _run(attack: str, number: int, point: DrawnPoint) -> Row:
     return {"run": f"{attack}.{number}", "bound": point.share.bound, "known": not point.share.bound}
 
 
-def _drawn(rows: Sequence[Row], tiers: Sequence[Row]) -> Markup:
-    compiled = copy(_compiled())
-    filled = {"curves": list(rows), "tiers": list(tiers)}
-    compiled["data"] = [
-        {**data, "values": filled[data["name"]]} if data["name"] in filled else data for data in compiled["data"]
-    ]
-    costs = [row["cost"] for row in rows]
-    ticks = _powers_of_ten(min(costs), max(costs))
-    # Most of the time goes into measuring labels, so ticks are only where a label stands, far enough apart.
-    compiled["axes"] = [
-        {**axis, "labelOverlap": False, **({"values": ticks} if axis["scale"] == "x" else {})}
-        for axis in compiled["axes"]
-    ]
-    return tidy(vl_convert.vega_to_svg(compiled))
-
-
-def _powers_of_ten(low: float, high: float) -> list[float]:
-    """Those between two costs, six at most."""
-    exponents = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-    return [10.0**exponent for exponent in exponents[:: 1 + len(exponents) // 7]]
-
-
 @cache
-def _compiled() -> dict[str, Any]:
-    return vl_convert.vegalite_to_vega(specification(_chart()))
+def _framed() -> FramedChart:
+    return FramedChart.of(_chart())
 
 
 def _chart() -> Chart:
     scale = alt.Scale(type="log", nice=False, clamp=True)
-    x = alt.X("cost:Q", scale=scale, axis=cost_axis())
-    y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(title="robust accuracy, %", tickCount=5))
+    x = alt.X("cost:Q", scale=scale, axis=cost_axis("attack cost per example, FLOP", TIERS[0], TIERS[-1]))
+    y = alt.Y(
+        "value:Q",
+        scale=alt.Scale(domain=[0, 100]),
+        axis=alt.Axis(title="robust accuracy, %", values=[0, 25, 50, 75, 100]),
+    )
     places = alt.Scale(domain=list(range(len(COLOURS))), range=list(COLOURS))
     colour = alt.Color("place:O", scale=places, legend=None)
     dashes = alt.StrokeDash("bound:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 3]]), legend=None)

@@ -15,14 +15,18 @@ from markupsafe import Markup
 from ...benchmark import TIERS, format_gpu_time
 from ...submissions.compare import CLEAN, Row, compare_results
 from ..charts import specification_json
+from ..curve_points import curve_points
 from ..neighbours import Pair, neighbours, shared_tasks
-from ..pair_chart import declaration, pair_chart
 from ..records import attack_words, record_files
 from ..render import script_data
 from ..site import Files, Site
 from ..standing import Bounded, Standing
+from ..survival_chart import drawn_curves, rows_of, survival_chart
 from ..text import plain
 from ..views import ADVERSARY
+
+_SIDES = ("base", "candidate")
+_WIDTH, _HEIGHT = 720, 300
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def pages(site: Site) -> Files:
         tasks=sorted(tasks),
         pairs=pairs,
         tiers=script_data(json.dumps([[int(tier), format_gpu_time(tier)] for tier in TIERS])),
-        chart=script_data(specification_json(declaration())),
+        chart=script_data(specification_json(survival_chart(_SIDES, width=_WIDTH, height=_HEIGHT))),
     )
     # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
     gc.freeze()
@@ -98,7 +102,7 @@ def _task(site: Site, pair: Pair, task: str, rows: Sequence[Row]) -> TaskCompari
         rows=[(attack, list(each)) for attack, each in groupby(shown, lambda row: row.attack)],
         notes=notes(rows),
         charted=charted,
-        chart=pair_chart(ours[charted], theirs[charted]) if charted else None,
+        chart=_chart(ours[charted], theirs[charted]) if charted else None,
     )
 
 
@@ -155,3 +159,9 @@ def probability(p: float | None) -> str:
     if p is None:
         return ""
     return "<.001" if p < 0.001 else f"{float(f'{p:.10g}'):.3f}"
+
+
+def _chart(base: Standing, candidate: Standing) -> Markup:
+    """Both curves as SVG."""
+    rows = rows_of({side: curve_points(each) for side, each in zip(_SIDES, (base, candidate), strict=True)})
+    return drawn_curves(rows, _SIDES, width=_WIDTH, height=_HEIGHT)

@@ -15,7 +15,7 @@ from ...benchmark import OFFICIAL_ATTACKS, TIERS, format_gpu_time
 from ...submissions.claims import RANKED
 from ...submissions.entry import Entry
 from ...tasks import OFFICIAL_TASKS
-from ..charts import specification_json, svg
+from ..charts import specification_json
 from ..curve_points import curve_points
 from ..figures import area_text, median_text, passes
 from ..health import explained_flag
@@ -23,7 +23,7 @@ from ..render import label, script_data
 from ..share import Share
 from ..site import Files, Site
 from ..standing import Standing
-from ..survival_chart import rows_of, survival_chart
+from ..survival_chart import drawn_curves, rows_of, survival_chart
 from ..text import plain
 from ..views import ADVERSARY, OVERALL, RELATIVE_TIERS, View
 
@@ -85,7 +85,6 @@ def _page(site: Site, task: str, views: Sequence[View]) -> Files:
     path = table_path(task)
     names = {slug: plain(site.entries[slug].manifest.name, 80) for slug in _slugs(views)}
     curves = {row.slug: curve_points(row.standing) for row in _drawn(rows, picked)}
-    chart = survival_chart([dict(row, name=names[row["slug"]]) for row in rows_of(curves)], picked)
     files = site.page(
         path,
         "leaderboard.html",
@@ -100,7 +99,7 @@ def _page(site: Site, task: str, views: Sequence[View]) -> Files:
         tier=tier,
         rows=rows,
         columns=COLUMNS,
-        chart=svg(chart) if rows else "",
+        chart=drawn_curves(rows_of(curves), picked) if rows else "",
         picked=[(slug, names[slug]) for slug in picked],
         families=sorted({row.entry.manifest.family for row in rows}),
         defences=sorted({row.entry.manifest.defence.kind for row in rows}),
@@ -110,8 +109,8 @@ def _page(site: Site, task: str, views: Sequence[View]) -> Files:
         explained_flag=explained_flag,
         data=script_data(json.dumps(_data(site, task, views, tier, picked), separators=(",", ":"))),
         specification={
-            "absolute": script_data(specification_json(survival_chart(None, picked))),
-            "relative": script_data(specification_json(survival_chart(None, picked, relative=True))),
+            "absolute": script_data(specification_json(survival_chart(picked))),
+            "relative": script_data(specification_json(survival_chart(picked, relative=True))),
         },
     )
     files[f"data/curves/{task}.js"] = _curves(views)
