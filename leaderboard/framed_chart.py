@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from .charts import Chart, specification, tidy
 
-_PADDING = {"left": 58, "right": 14, "top": 22, "bottom": 46}
+_PADDING = {"left": 66, "right": 14, "top": 22, "bottom": 46}
 _FRAME_MARKS = ("rule", "text")
 """Marks of the frame; the others are curves. Points that only answer a pointer are left out of a drawing."""
 

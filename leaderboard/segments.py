@@ -1,7 +1,7 @@
-"""Text of strangers in segments, for scripts: what can be seen as itself, and what stands for a hidden character.
+"""Text of strangers in segments: what can be seen as itself, and what stands for a hidden character.
 
-The same text as `text.visible` writes, without HTML: a script makes nodes of it and never parses it. A segment is a
-plain string, or a pair of what is shown in a box and what it stands for.
+Pages have them as HTML (`text.visible`); scripts get them as they are, make nodes of them, and never parse anything. A
+segment is a plain string, or a pair of what is shown in a box and what it stands for.
 """
 
 import re
@@ -11,13 +11,13 @@ from functools import lru_cache
 
 from markupsafe import Markup, escape
 
-from .text import is_hidden
-
 Segment = str | tuple[str, str]
 
 _NAMES = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
-_MOST_MARKS = 3
+MOST_MARKS = 3
 _BOX = Markup('<span class="code" title="{1}">{0}</span>')
+_WHITE = {"\u00a0", "\u00ad", "\u115f", "\u1160", "\u3164", "\uffa0", "\u2800", "\u034f", "\u17b4", "\u17b5"}
+"""Characters outside the categories below that look like nothing, or like a space."""
 _UNUSUAL = re.compile(r"[^ -~]+")
 """Where a character may need a box: all but printable ASCII."""
 
@@ -37,7 +37,7 @@ def segments(text: str, *, lines: bool = False) -> tuple[Segment, ...]:
         for character in run[0]:
             category = unicodedata.category(character)
             marks = marks + 1 if category in ("Mn", "Me") else 0
-            if marks > _MOST_MARKS or is_hidden(character, category):
+            if marks > MOST_MARKS or is_hidden(character, category):
                 if before := "".join(shown):
                     found.append(before)
                 shown.clear()
@@ -57,3 +57,15 @@ def segments(text: str, *, lines: bool = False) -> tuple[Segment, ...]:
 def as_html(found: Sequence[Segment]) -> Markup:
     """Segments as a page has them."""
     return Markup("").join(escape(each) if isinstance(each, str) else _BOX.format(*each) for each in found)
+
+
+def is_hidden(character: str, category: str | None = None) -> bool:
+    """Whether a character cannot be seen as itself.
+
+    Cc, Cf, Co, Cn, Cs: control, format (bidirectional, zero-width, tags), private, unassigned, surrogates; Zl, Zp: line
+    separators; Zs other than the space itself; variation selectors.
+    """
+    kind = category or unicodedata.category(character)
+    if kind[0] == "C" or kind in ("Zl", "Zp"):
+        return True
+    return (kind == "Zs" and character != " ") or character in _WHITE or "\ufe00" <= character <= "\ufe0f"

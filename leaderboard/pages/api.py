@@ -40,6 +40,7 @@ def pages(site: Site) -> Files:
             "gpu_second": 4e14,
             "entries": "api/entries.json",
             "leaderboards": {task: f"api/leaderboard/{task}.json" for task in tasks or [OVERALL]},
+            "scaling": {name: f"api/scaling/{name}.json" for name in ("size", "offence-defence", "attack-success")},
             "schemas": {name: f"api/schema/{name}" for name in schemas()},
         }
     )

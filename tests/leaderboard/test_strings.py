@@ -10,9 +10,7 @@ from made_entries import make_entry
 from holdfast.leaderboard.attack_strings import strings_of
 from holdfast.leaderboard.markup import read_page
 from holdfast.leaderboard.pages import strings
-from holdfast.leaderboard.segments import as_html, segments
 from holdfast.leaderboard.site import Site
-from holdfast.leaderboard.text import visible
 from holdfast.leaderboard.views import standings_of
 from holdfast.submissions.entry import Entry, Key, file_of, load_entry
 from holdfast.tasks import Example
@@ -136,20 +134,3 @@ def test_offensive_texts_stay_closed_until_they_are_opened(made_up: Entry) -> No
 def test_names_from_files_are_safe_in_paths_and_ids() -> None:
     assert strings.safe_name("imdb-random_token-suffix") == "imdb-random_token-suffix"
     assert strings.safe_name('a"b/../c d') == "a.22b.2f.2e.2e.2fc.20d"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "plain <b>",
-        "",
-        "a\u202eb\u0000c",
-        "e\u0301" + "\u0301" * 9 + "x",
-        "\n\t\r",
-        "日本語 \u200b🙂",
-        "\u00a0\ufe0f\U000e0041",
-    ],
-)
-def test_segments_show_what_pages_show(text: str) -> None:
-    assert as_html(segments(text)) == visible(text)
-    assert as_html(segments(text, lines=True)) == visible(text, lines=True)
