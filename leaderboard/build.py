@@ -4,6 +4,7 @@ The same registry gives the same bytes. A `Builder` remembers what it read and m
 entry changed takes a fraction of the time; the pages of single entries are made by several processes.
 """
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -17,6 +18,7 @@ import vl_convert
 
 from ..submissions.entry import Entry, entry_folders, find_registry, load_entry
 from ..tasks import DataError, Example, UsageError, get_task
+from .neighbours import Pair, neighbours
 from .pages import api, badges, changes, compare, documents, entry, preview_images, scaling, strings, table, tasks
 from .render import STATIC, TEMPLATES
 from .site import Files, Site
@@ -25,12 +27,14 @@ from .views import View, standings_of, views_of
 
 MARKER = ".holdfast-site"
 """Says that a folder is a site that we built, so that it may be written again."""
-_PER_ENTRY = (entry, strings, badges, preview_images, api)
+_PER_ENTRY = (entry, strings, badges, api)
 _WHOLE = (table, tasks, scaling, compare, changes, documents, strings, preview_images, api)
 _WORTH_PROCESSES = 24
-"""Entries from which on their pages are made by several processes, which take seconds to start."""
+"""Entries and pairs from which on their pages are made by several processes, which take seconds to start."""
 
 Signature = tuple[tuple[str, int, int], ...]
+Unit = tuple[str] | tuple[str, str]
+"""What has pages of its own: an entry, or a pair of neighbours, by slug."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +72,20 @@ class Builder:
     _views: dict[tuple[str, str], View] = field(default_factory=dict)
     _texts: dict[str, dict[str, Example]] = field(default_factory=dict)
     _lacking: set[str] = field(default_factory=set)
-    _made: dict[str, tuple[object, tuple[str, ...]]] = field(default_factory=dict)
-    """By entry: what its files were made from, and their paths."""
+    _made: dict[Unit, tuple[object, tuple[str, ...]]] = field(default_factory=dict)
+    """What the files of a unit were made from, and their paths."""
 
     def build(self) -> Built:
         """Build what is not there, or is there from other files."""
         _refuse_foreign(self.out)
         site = self._site()
-        wanted = {slug: self._basis(site, slug) for slug in site.entries}
-        kept = {slug for slug, basis in wanted.items() if self._is_made(slug, basis)}
-        # Before anything else is drawn: processes are started while this one has no drawing threads of its own.
-        files = self._entry_files(site, [slug for slug in site.entries if slug not in kept])
-        for slug, made in files.items():
-            self._made[slug] = (wanted[slug], tuple(made))
-        whole = whole_files(site)
+        wanted = {unit: self._basis(site, unit) for unit in units_of(site)}
+        kept = {unit for unit, basis in wanted.items() if self._is_made(unit, basis)}
+        files, whole = made_files(site, [unit for unit in wanted if unit not in kept])
+        for unit, made in files.items():
+            self._made[unit] = (wanted[unit], tuple(made))
         every = {path: content for made in (*files.values(), whole) for path, content in made.items()}
-        unchanged = {path for slug in kept for path in self._made[slug][1]}
+        unchanged = {path for unit in kept for path in self._made[unit][1]}
         whole |= changes.sitemap(site, [*every, *unchanged])
         every |= whole
         written, removed = write(every, unchanged, self.out)
@@ -124,62 +126,95 @@ class Builder:
             else:
                 self._texts[name] = texts
 
-    def _basis(self, site: Site, slug: str) -> object:
-        """Everything that the pages of one entry are made from: its files, its places, and what all pages are."""
-        places = tuple(
-            (
-                key,
-                site.views[key].tier,
-                site.views[key].ranks[site.views[key].tier, False].get(slug),
-                _ranked(site, key),
-            )
-            for key in sorted(site.standings[slug])
-        )
-        return self._loaded[slug][0], places, _signature(TEMPLATES), sorted(self._texts), len(site.entries) > 1
+    def _basis(self, site: Site, unit: Unit) -> object:
+        """Everything that the pages of a unit are made from: its files, its places, and what all pages are."""
+        files = [self._loaded[slug][0] for slug in unit]
+        places: list[object] = []
+        if len(unit) == 1:
+            for key in sorted(site.standings[unit[0]]):
+                view = site.views[key]
+                ranks = view.ranks[view.tier, False]
+                places.append((key, view.tier, ranks.get(unit[0]), len(ranks)))
+        return files, places, _signature(TEMPLATES), sorted(self._texts)
 
-    def _is_made(self, slug: str, basis: object) -> bool:
-        known = self._made.get(slug)
+    def _is_made(self, unit: Unit, basis: object) -> bool:
+        known = self._made.get(unit)
         return known is not None and known[0] == basis and all((self.out / path).is_file() for path in known[1])
 
-    def _entry_files(self, site: Site, slugs: Sequence[str]) -> dict[str, Files]:
-        """The files of some entries, by several processes where there are many."""
-        processes = min(os.cpu_count() or 1, len(slugs) // _WORTH_PROCESSES + 1)
-        if processes == 1:
-            return {slug: entry_files(site, slug) for slug in slugs}
-        shares = [slugs[start :: 4 * processes] for start in range(4 * processes)]
-        context = multiprocessing.get_context("forkserver")
-        found: dict[str, Files] = {}
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            for made in pool.map(_share_of_files, [_only(site, share) for share in shares]):
-                found |= made
-        return {slug: found[slug] for slug in slugs}
+
+def made_files(site: Site, units: Sequence[Unit]) -> tuple[dict[Unit, Files], Files]:
+    """The files of some units, by several processes where there are many; and meanwhile the files of the whole site."""
+    processes = min(os.cpu_count() or 1, len(units) // _WORTH_PROCESSES + 1)
+    if processes == 1:
+        return share_of_files(site, units), whole_files(site)
+    shares = [units[start :: 8 * processes] for start in range(8 * processes)]
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("forkserver")) as pool:
+        pending = [pool.submit(_read_and_made, _Share.of(site, share)) for share in shares]
+        whole = whole_files(site)
+        found = {unit: made for each in pending for unit, made in each.result().items()}
+    return {unit: found[unit] for unit in units}, whole
 
 
-def entry_files(site: Site, slug: str) -> Files:
-    """Every file of one entry."""
+@dataclass(frozen=True)
+class _Share:
+    """What another process makes. Entries are read there again, which takes less time than sending them. views: without
+    standings.
+    """
+
+    units: Sequence[Unit]
+    folders: Sequence[Path]
+    views: Mapping[tuple[str, str], View]
+    texts: Mapping[str, Mapping[str, Example]]
+    url: str | None
+    live: bool
+
+    @staticmethod
+    def of(site: Site, units: Sequence[Unit]) -> "_Share":
+        slugs = sorted({slug for unit in units for slug in unit})
+        tasks = {key.task for slug in slugs for key in site.entries[slug].results}
+        return _Share(
+            units=units,
+            folders=[site.entries[slug].folder for slug in slugs],
+            views={key: replace(view, standings={}) for key, view in site.views.items()},
+            texts={task: texts for task, texts in site.texts.items() if task in tasks},
+            url=site.url,
+            live=site.live,
+        )
+
+
+def _read_and_made(share: _Share) -> dict[Unit, Files]:
+    entries = {folder.name: load_entry(folder) for folder in share.folders}
+    standings = {slug: standings_of(each) for slug, each in entries.items()}
+    views = {
+        key: replace(view, standings={slug: held[key] for slug, held in standings.items() if key in held})
+        for key, view in share.views.items()
+    }
+    return share_of_files(Site(entries, standings, views, share.texts, share.url, share.live), share.units)
+
+
+def units_of(site: Site) -> list[Unit]:
+    """What has pages of its own: every entry, and every pair of neighbours in rank."""
+    return [*((slug,) for slug in site.entries), *((pair.base, pair.candidate) for pair in neighbours(site))]
+
+
+def files_of(site: Site, unit: Unit) -> Files:
+    """Every file of an entry, or of a pair."""
+    if len(unit) == 2:
+        return compare.pair_files(site, Pair(*unit))
     files: Files = {}
     for module in _PER_ENTRY:
-        files |= module.entry_files(site, slug)
-    return files
+        files |= module.entry_files(site, unit[0])
+    # Nothing leads to preview images where the site's address is not known.
+    return files | (preview_images.entry_files(site, unit[0]) if site.url else {})
 
 
-def _share_of_files(site: Site) -> dict[str, Files]:
-    return {slug: entry_files(site, slug) for slug in site.entries}
-
-
-def _only(site: Site, slugs: Sequence[str]) -> Site:
-    """The site as far as the pages of some entries need it."""
-    chosen = set(slugs)
-    views = {
-        key: replace(view, standings={slug: each for slug, each in view.standings.items() if slug in chosen})
-        for key, view in site.views.items()
-    }
-    return replace(
-        site,
-        entries={slug: site.entries[slug] for slug in slugs},
-        standings={slug: site.standings[slug] for slug in slugs},
-        views=views,
-    )
+def share_of_files(site: Site, units: Sequence[Unit]) -> dict[Unit, Files]:
+    # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
+    gc.freeze()
+    try:
+        return {unit: files_of(site, unit) for unit in units}
+    finally:
+        gc.unfreeze()
 
 
 def whole_files(site: Site) -> Files:
@@ -211,8 +246,8 @@ def made_site(
 def all_files(site: Site) -> Files:
     """Every file of a site, made in this process."""
     files = whole_files(site)
-    for slug in site.entries:
-        files |= entry_files(site, slug)
+    for unit in units_of(site):
+        files |= files_of(site, unit)
     return files | changes.sitemap(site, files)
 
 

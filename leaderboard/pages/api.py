@@ -141,7 +141,7 @@ def _share(share: Share) -> dict[str, Any]:
 
 
 def _json(content: object) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=True) + "\n").encode()
+    return (json.dumps(content, separators=(",", ":")) + "\n").encode()
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:

@@ -4,7 +4,6 @@ neighbours in rank, drawn here.
 What a row says and how it is tested is `submissions.compare`; the page's script says the same in the same words.
 """
 
-import gc
 import json
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -45,13 +44,13 @@ class TaskComparison:
 
 
 def pages(site: Site) -> Files:
-    """The page for any pair with the records that it loads, and the pages of neighbours."""
+    """The page for any pair, with the records that it loads; those of neighbours are `pair_files`."""
     pairs = neighbours(site)
     families: dict[str, list[str]] = {}
     for slug, entry in sorted(site.entries.items()):
         families.setdefault(plain(entry.manifest.family, 120), []).append(slug)
     tasks = {key.task for entry in site.entries.values() for key in (*entry.results, *entry.curves)}
-    files = site.page(
+    page = site.page(
         "compare.html",
         "compare.html",
         section="Compare",
@@ -61,17 +60,11 @@ def pages(site: Site) -> Files:
         tiers=script_data(json.dumps([[int(tier), format_gpu_time(tier)] for tier in TIERS])),
         chart=script_data(specification_json(survival_chart(_SIDES, width=_WIDTH, height=_HEIGHT))),
     )
-    # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
-    gc.freeze()
-    try:
-        for pair in pairs:
-            files |= _pair_page(site, pair)
-    finally:
-        gc.unfreeze()
-    return files | record_files(site)
+    return page | record_files(site)
 
 
-def _pair_page(site: Site, pair: Pair) -> Files:
+def pair_files(site: Site, pair: Pair) -> Files:
+    """The page of two neighbours in rank."""
     tasks = shared_tasks(site.entries, pair)
     base, candidate = (
         [result for key, result in site.entries[slug].results.items() if key.task in tasks]
