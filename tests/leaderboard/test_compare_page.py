@@ -19,7 +19,7 @@ from watched_pages import Watched, watched
 from holdfast.benchmark import TIERS, Result, format_gpu_time
 from holdfast.benchmark.curves import Proportion
 from holdfast.leaderboard.neighbours import Pair, neighbours
-from holdfast.leaderboard.pages.compare import notes, pages, summary
+from holdfast.leaderboard.pages.compare import notes, pages, pair_files, summary
 from holdfast.leaderboard.records import Lengths, lengths_of, task_record
 from holdfast.leaderboard.render import STATIC
 from holdfast.leaderboard.site import Files, Site
@@ -61,7 +61,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.fixture(scope="module")
 def files(site: Site) -> Files:
-    return pages(site)
+    return every_page(site)
+
+
+def every_page(site: Site) -> Files:
+    made = pages(site)
+    for pair in neighbours(site):
+        made |= pair_files(site, pair)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +319,7 @@ def test_what_is_missing_is_said_once_with_its_places() -> None:
 
 
 def test_the_same_registry_gives_the_same_bytes(files: Files, site: Site) -> None:
-    assert pages(site) == files
+    assert every_page(site) == files
 
 
 def test_every_entry_has_a_script_of_its_own(files: Files, site: Site) -> None:
