@@ -58,7 +58,7 @@ def svg(chart: Chart) -> Markup:
 def tidy(drawn: str) -> Markup:
     """SVG as it comes out of Vega, made fit to lie in a page."""
     # Coordinates need no more than a hundredth of a pixel.
-    drawn = re.sub(r"(\d+\.\d{2})\d+", r"\1", drawn)
+    drawn = re.sub(r"(?<=\.\d\d)\d+", "", drawn)
     # Marks are no links or buttons here, and one by one they would only be noise to a screen reader.
     drawn = re.sub(r' (?:role|aria-roledescription|aria-label|tabindex)="[^"]*"', "", drawn)
     return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
