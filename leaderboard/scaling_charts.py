@@ -218,12 +218,13 @@ def _guides(rows: Sequence[Row], fit: DefenceFit) -> list[Row]:
     used = [(log10(row["x"]), log10(row["attack"])) for row in rows if row["fitted"]]
     if fit.overall is None or not used:
         return []
-    middle = np.mean(used, axis=0)
+    points = np.array(used)
+    middle = points.mean(axis=0)
     lines = ((1.0, True), (fit.overall.slope.value, False))
     return [
         {"x": 10 ** (middle[0] + away), "attack": float(10 ** (middle[1] + slope * away)), "dashed": dashed}
         for slope, dashed in lines
-        for away in _within(np.array(used) - middle, slope)
+        for away in _within(points - middle, slope)
     ]
 
 
