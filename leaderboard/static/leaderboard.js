@@ -6,6 +6,7 @@
   const PREVIEW = 2;
   const LEVELS = ["reported", "scored", "replayed", "reproduced"];
   const MOST_PICKED = 8;
+  const MOST_ROWS = 150; // More take longer to lay out than a reader waits; a button shows the rest.
   const ORDER = { rank: 1, name: 1, family: 1, size: 1, defence: 1, flags: -1, evidence: -1, date: -1, median: -1 };
 
   const top = document.querySelector("link[rel=icon]").getAttribute("href").replace("static/icon.svg", "");
@@ -193,42 +194,51 @@
     return counts;
   }
 
-  let drawnView = `${initial.attack} ${initial.axis} ${initial.tier}`;
+  // What each row shows: a view, and the columns that are hidden. Rows are drawn when they come into the table.
+  const initialView = `${initial.attack} ${initial.axis} ${initial.tier}`;
+  const drawnViews = new Map([...body.rows].map((row) => [row.dataset.slug, initialView]));
+  const drawnColumns = new Map([...body.rows].map((row) => [row.dataset.slug, initial.hide]));
+  let everyRow = false;
 
   function draw() {
     const views = shownViews();
     const view = `${state.attack} ${state.axis} ${state.tier}`;
-    if (view !== drawnView) {
-      const ranks = ranksIn();
-      for (const entry of data.entries) {
-        const each = viewOf(entry);
-        if (each.cell && each.share) drawCells(each, ranks);
-      }
-      drawnView = view;
+    const hidden = new Set(state.hide.split(" "));
+    const shown = everyRow ? views : views.slice(0, MOST_ROWS);
+    const ranks = ranksIn();
+    for (const each of shown) {
+      const { slug } = each.entry;
+      if (drawnViews.get(slug) !== view) drawCells(each, ranks);
+      if (drawnColumns.get(slug) !== state.hide) hideCells(rows.get(slug), hidden);
+      drawnViews.set(slug, view);
+      drawnColumns.set(slug, state.hide);
     }
-    body.replaceChildren(...views.map(({ entry }) => rows.get(entry.slug)));
-    drawHeaders();
+    body.replaceChildren(...shown.map(({ entry }) => rows.get(entry.slug)));
+    drawHeaders(hidden);
     const ranked = views.filter(({ share }) => share[4] != null).length;
     const all = data.entries.length;
     const of = views.length === all ? "" : ` of ${all}`;
     element("status").textContent = `${views.length}${of} entries; ${ranked} ranked.`;
     element("at").textContent = data.tiers[state.axis][Number(state.tier)]?.[1] ?? "";
+    element("more").hidden = shown.length === views.length;
+    element("more").textContent = `Show all ${views.length} entries; here are the first ${shown.length}`;
     drawLegend();
   }
 
-  function drawHeaders() {
+  function hideCells(row, hidden) {
+    columns.forEach((column, number) => {
+      row.cells[number + 1].hidden = hidden.has(column);
+    });
+  }
+
+  function drawHeaders(hidden) {
     const down = state.sort.startsWith("-");
     const column = down ? state.sort.slice(1) : state.sort;
-    const hidden = new Set(state.hide.split(" "));
-    headers.forEach((header, number) => {
+    for (const header of headers) {
       if (header.dataset.column === column) header.setAttribute("aria-sort", down ? "descending" : "ascending");
       else header.removeAttribute("aria-sort");
-      const away = hidden.has(header.dataset.column);
-      if (header.hidden !== away || away) {
-        header.hidden = away;
-        for (const row of rows.values()) row.cells[number + 1].hidden = away;
-      }
-    });
+      header.hidden = hidden.has(header.dataset.column);
+    }
     for (const box of document.querySelectorAll("[name=column]")) box.checked = !hidden.has(box.value);
   }
 
@@ -251,7 +261,8 @@
       return node("li", key, " ", link);
     });
     element("legend").replaceChildren(...items);
-    for (const row of rows.values()) row.querySelector("[name=pick]").checked = picked().includes(row.dataset.slug);
+    const chosen = new Set(picked());
+    for (const row of body.rows) row.querySelector("[name=pick]").checked = chosen.has(row.dataset.slug);
   }
 
   let curves = null;
@@ -460,6 +471,12 @@
     Object.assign(state, initial);
     writeControls();
     change({ ...initial });
+  });
+  element("more").addEventListener("click", () => {
+    const next = body.rows.length;
+    everyRow = true;
+    draw();
+    body.rows[next]?.querySelector("a").focus();
   });
   element("csv").addEventListener("click", () => download(`${data.task}.csv`, "text/csv", csv(shownFigures())));
   element("json").addEventListener("click", () => {
