@@ -15,7 +15,7 @@ that the view is about, so that what they have is only a bound. Pages treat all 
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -169,22 +169,32 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class Bounded:
-    """An entry under the official adversary without all of the official attacks: it holds at most as well as against
-    the worst of those it has.
-    """
+class _Joined:
+    """What follows from several standings. parts: those."""
 
     parts: "Sequence[Standing]"
-    level: Level = field(init=False)
-    flags: tuple[str, ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "level", weakest(self.parts))
-        object.__setattr__(self, "flags", all_flags(self.parts))
+    @cached_property
+    def level(self) -> Level:
+        return weakest(self.parts)
+
+    @cached_property
+    def flags(self) -> tuple[str, ...]:
+        return tuple(sorted({flag for part in self.parts for flag in part.flags}))
 
     @property
     def examples(self) -> int:
+        """The fewest of any part."""
         return min(part.examples for part in self.parts)
+
+    def steps(self) -> list[float]:
+        return sorted({cost for part in self.parts for cost in part.steps()})
+
+
+class Bounded(_Joined):
+    """An entry under the official adversary without all of the official attacks: it holds at most as well as against
+    the worst of those it has.
+    """
 
     @property
     def clean(self) -> Share:
@@ -221,26 +231,9 @@ class Bounded:
         # Nothing is left to lose: no other attack can take more.
         return lowest if lowest.value == 0 else Share(lowest.value, 0.0, lowest.high, bound=True)
 
-    def steps(self) -> list[float]:
-        return sorted({cost for part in self.parts for cost in part.steps()})
 
-
-@dataclass(frozen=True)
-class Overall:
+class Overall(_Joined):
     """The mean over tasks. parts: a standing per task, in official order."""
-
-    parts: "Sequence[Standing]"
-    level: Level = field(init=False)
-    flags: tuple[str, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "level", weakest(self.parts))
-        object.__setattr__(self, "flags", all_flags(self.parts))
-
-    @property
-    def examples(self) -> int:
-        """The fewest on any task."""
-        return min(part.examples for part in self.parts)
 
     @cached_property
     def clean(self) -> Share:
@@ -272,9 +265,6 @@ class Overall:
     def at(self, cost: float, *, relative: bool = False) -> Share:
         return mean_share([part.at(cost, relative=relative) for part in self.parts])
 
-    def steps(self) -> list[float]:
-        return sorted({cost for part in self.parts for cost in part.steps()})
-
 
 Standing = Measured | Reported | Bounded | Overall
 
@@ -282,7 +272,3 @@ Standing = Measured | Reported | Bounded | Overall
 def weakest(parts: Sequence[Standing]) -> Level:
     """The weakest evidence among several."""
     return LEVELS[min(LEVELS.index(part.level) for part in parts)]
-
-
-def all_flags(parts: Sequence[Standing]) -> tuple[str, ...]:
-    return tuple(sorted({flag for part in parts for flag in part.flags}))
