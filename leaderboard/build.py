@@ -8,7 +8,7 @@ import gc
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -72,6 +72,8 @@ class Builder:
     _views: dict[tuple[str, str], View] = field(default_factory=dict)
     _texts: dict[str, dict[str, Example]] = field(default_factory=dict)
     _lacking: set[str] = field(default_factory=set)
+    _memory: dict[Hashable, tuple[tuple[object, ...], Files]] = field(default_factory=dict)
+    _templates: Signature = ()
     _made: dict[Unit, tuple[object, tuple[str, ...]]] = field(default_factory=dict)
     """What the files of a unit were made from, and their paths."""
 
@@ -79,6 +81,14 @@ class Builder:
         """Build what is not there, or is there from other files."""
         _refuse_foreign(self.out)
         site = self._site()
+        # Entries are a million objects, which garbage collection would look through again and again.
+        gc.freeze()
+        try:
+            return self._write(site)
+        finally:
+            gc.unfreeze()
+
+    def _write(self, site: Site) -> Built:
         wanted = {unit: self._basis(site, unit) for unit in units_of(site)}
         kept = {unit for unit, basis in wanted.items() if self._is_made(unit, basis)}
         files, whole = made_files(site, [unit for unit in wanted if unit not in kept])
@@ -98,7 +108,10 @@ class Builder:
         standings = {slug: held for slug, (_, _, held) in self._loaded.items()}
         self._load_texts(entries.values())
         self._views = views_of(standings, known=self._views, changed=changed)
-        return Site(entries, standings, self._views, self._texts, self.url, self.live)
+        if self._templates != (now := _signature(TEMPLATES)):
+            self._memory.clear()
+            self._templates = now
+        return Site(entries, standings, self._views, self._texts, self.url, self.live, self._memory)
 
     def _load(self) -> set[str]:
         """Read the entries whose files changed; their slugs, and those of entries that are gone."""
@@ -135,7 +148,7 @@ class Builder:
                 view = site.views[key]
                 ranks = view.ranks[view.tier, False]
                 places.append((key, view.tier, ranks.get(unit[0]), len(ranks)))
-        return files, places, _signature(TEMPLATES), sorted(self._texts)
+        return files, places, self._templates, sorted(self._texts)
 
     def _is_made(self, unit: Unit, basis: object) -> bool:
         known = self._made.get(unit)
@@ -185,6 +198,7 @@ class _Share:
 def _read_and_made(share: _Share) -> dict[Unit, Files]:
     entries = {folder.name: load_entry(folder) for folder in share.folders}
     standings = {slug: standings_of(each) for slug, each in entries.items()}
+    gc.freeze()
     views = {
         key: replace(view, standings={slug: held[key] for slug, held in standings.items() if key in held})
         for key, view in share.views.items()
@@ -209,12 +223,7 @@ def files_of(site: Site, unit: Unit) -> Files:
 
 
 def share_of_files(site: Site, units: Sequence[Unit]) -> dict[Unit, Files]:
-    # statsmodels collects garbage at every correction, over all objects there are; those made so far are left out.
-    gc.freeze()
-    try:
-        return {unit: files_of(site, unit) for unit in units}
-    finally:
-        gc.unfreeze()
+    return {unit: files_of(site, unit) for unit in units}
 
 
 def whole_files(site: Site) -> Files:

@@ -6,6 +6,7 @@ Colours are the stylesheet's custom properties (`var(--c1)`), so that a chart th
 import json
 import math
 import re
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
@@ -46,13 +47,19 @@ _CONFIG: dict[str, Any] = {
 
 
 def specification(chart: Chart) -> dict[str, Any]:
-    """The Vega-Lite of a chart, in the site's looks."""
-    return {**chart.to_dict(), "config": _CONFIG}
+    """The Vega-Lite of a chart, in the site's looks. Tests check it against the schema, not every build."""
+    return {**chart.to_dict(validate=False), "config": _CONFIG}
 
 
 def svg(chart: Chart) -> Markup:
     """A chart as SVG to lie in a page. The figure around it says what it shows; to screen readers it is one image."""
-    return tidy(vl_convert.vegalite_to_svg(specification(chart)))
+    return drawn(specification_json(chart))
+
+
+@lru_cache(maxsize=200)
+def drawn(declared: str) -> Markup:
+    """The Vega-Lite of a chart (JSON) as SVG; while a site is edited most of its charts stay as they are."""
+    return tidy(vl_convert.vegalite_to_svg(declared))
 
 
 def tidy(drawn: str) -> Markup:

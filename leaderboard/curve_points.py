@@ -5,7 +5,7 @@ The grid has 20 costs per decade and holds every tier. A curve is drawn no farth
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from ..benchmark import TIERS
 from ..submissions.published import iteration_cost
@@ -42,6 +42,7 @@ class CurvePoint:
         return self.share.bound
 
 
+@lru_cache(maxsize=50_000)
 def curve_points(standing: Standing, *, relative: bool = False) -> list[CurvePoint]:
     """The curve of a standing; the last point repeats the one before at the end of what is known."""
     end = _end(standing, relative)

@@ -4,6 +4,7 @@ Data stand once, under names, at the top of a chart: Altair copies what lies ins
 beyond the axes, so that no mark needs a clip, whose number would depend on what else was drawn before.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from math import ceil, floor, log10
 from typing import Any
@@ -11,9 +12,8 @@ from typing import Any
 import altair as alt
 import numpy as np
 from markupsafe import Markup
-from vl_convert import vegalite_to_svg
 
-from .charts import COLOURS, Chart, power_labels, specification, tidy
+from .charts import COLOURS, Chart, drawn, power_labels, specification
 from .fits import logit, share_of
 from .offence_defence import RATES, SHOWN_RATE, DefenceFit, DefencePoint, OffenceDefence
 from .scaling import Series
@@ -64,15 +64,15 @@ def offence_charts(found: OffenceDefence, sizes: Sequence[str], *, share: bool =
         return {}
     panels = [_offence_panel(str(place), found.points, each, sizes, share) for place, each in enumerate(series)]
     declared = specification(alt.hconcat(*panels, spacing=24))
-    drawn = {}
+    charts = {}
     for rate in (SHOWN_RATE,) if share else RATES:
         points = [point for point in found.points if point.success_rate == rate]
         data: Data = {}
         for place, each in enumerate(series):
             fit = next(fit for fit in found.fits if (fit.series, fit.success_rate) == (each, rate))
             data |= _offence_data(str(place), defence_rows(points, each, share=share), fit)
-        drawn[rate] = tidy(vegalite_to_svg({**declared, "datasets": data}))
-    return drawn
+        charts[rate] = drawn(json.dumps({**declared, "datasets": data}))
+    return charts
 
 
 def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], sizes: Sequence[str]) -> Chart:

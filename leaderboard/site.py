@@ -1,6 +1,6 @@
 """The site: what all pages are made from, and the files they become."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..submissions.entry import Entry
@@ -28,6 +28,17 @@ class Site:
     texts: Mapping[str, Mapping[str, Example]] = field(default_factory=dict)
     url: str | None = None
     live: bool = False
+    memory: dict[Hashable, tuple[tuple[object, ...], Files]] = field(default_factory=dict, compare=False, repr=False)
+    """Files of earlier builds; see `once`."""
+
+    def once(self, key: Hashable, parts: Iterable[object], make: Callable[[], Files]) -> Files:
+        """Files that follow from some parts alone: made anew only when one of these is another object than before."""
+        given = tuple(parts)
+        known, files = self.memory.get(key, ((), None))
+        if files is None or len(known) != len(given) or any(a is not b for a, b in zip(known, given, strict=True)):
+            files = make()
+            self.memory[key] = (given, files)
+        return files
 
     def page(self, path: str, template: str, /, **context: object) -> Files:
         """One page as a file. A template sets its own title."""

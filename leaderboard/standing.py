@@ -10,6 +10,8 @@ that the view is about, so that what they have is only a bound. Pages treat all 
     drawn_to                 FLOP per example up to which there is anything to draw
     at(cost, relative)       robust accuracy at a cost: FLOP per example, or forward passes of this victim
     steps()                  the costs (FLOP) at which robust accuracy changes, 0 first
+
+Two standings are the same only as objects, so that what is derived from one can be remembered for it.
 """
 
 import math
@@ -54,7 +56,7 @@ class Median:
     bound: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measured:
     """An entry with per-example results. attacks: those that went in."""
 
@@ -119,7 +121,7 @@ class Measured:
         return sorted({0.0, *self.costs[np.isfinite(self.costs)].tolist()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reported:
     """An entry with a curve from a publication. unit: FLOP of one forward pass, where the attack tells it."""
 
@@ -168,7 +170,7 @@ class Reported:
         return [cost for cost, _ in published_steps(self.curve)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Joined:
     """What follows from several standings. parts: those."""
 

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ...benchmark import TIERS
@@ -21,9 +23,8 @@ def pages(site: Site) -> Files:
     tasks = list(dict.fromkeys(task for task, _ in site.views))
     files: Files = {f"api/schema/{name}": text.encode() for name, text in schemas().items()}
     for task in tasks:
-        rows = [row for view in site.views.values() if view.task == task for row in table_rows(site, view)]
-        files[f"api/leaderboard/{task}.json"] = _json({"schema_version": SCHEMA_VERSION, "task": task, "rows": rows})
-        files[f"api/leaderboard/{task}.csv"] = _csv(rows)
+        views = [view for view in site.views.values() if view.task == task]
+        files |= site.once(("api", task), views, partial(_table, site, task, views))
     if OVERALL not in tasks:
         files[f"api/leaderboard/{OVERALL}.json"] = _json(
             {"schema_version": SCHEMA_VERSION, "task": OVERALL, "rows": []}
@@ -45,6 +46,14 @@ def pages(site: Site) -> Files:
         }
     )
     return files
+
+
+def _table(site: Site, task: str, views: Sequence[View]) -> Files:
+    rows = [row for view in views for row in table_rows(site, view)]
+    return {
+        f"api/leaderboard/{task}.json": _json({"schema_version": SCHEMA_VERSION, "task": task, "rows": rows}),
+        f"api/leaderboard/{task}.csv": _csv(rows),
+    }
 
 
 def entry_files(site: Site, slug: str) -> Files:

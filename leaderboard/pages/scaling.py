@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -60,6 +61,11 @@ class Section:
 
 
 def pages(site: Site) -> Files:
+    """The page, and the data of its figures."""
+    return site.once("scaling", site.standings.values(), partial(_made, site))
+
+
+def _made(site: Site) -> Files:
     """The page and its data."""
     models = models_of(site)
     trends = {key: size_trend(each) for key, each in models.items()}

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ...benchmark import OFFICIAL_ATTACKS, TIERS, format_gpu_time
@@ -71,9 +72,10 @@ def table_path(task: str) -> str:
 def pages(site: Site) -> Files:
     """The page of every task that has results, the overall one first, and the data of their curves."""
     files: Files = {}
-    for task in dict.fromkeys((OVERALL, *(task for task, _ in site.views))):
+    tasks = tuple(dict.fromkeys((OVERALL, *(task for task, _ in site.views))))
+    for task in tasks:
         views = [view for (of, _), view in site.views.items() if of == task]
-        files |= _page(site, task, views)
+        files |= site.once(("table", task, tasks), views, partial(_page, site, task, views))
     return files
 
 
