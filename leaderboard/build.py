@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 
@@ -72,7 +73,7 @@ class Builder:
     _views: dict[tuple[str, str], View] = field(default_factory=dict)
     _texts: dict[str, dict[str, Example]] = field(default_factory=dict)
     _lacking: set[str] = field(default_factory=set)
-    _memory: dict[Hashable, tuple[tuple[object, ...], Files]] = field(default_factory=dict)
+    _memory: dict[Hashable, tuple[tuple[object, ...], Any]] = field(default_factory=dict)
     _templates: Signature = ()
     _made: dict[Unit, tuple[object, tuple[str, ...]]] = field(default_factory=dict)
     """What the files of a unit were made from, and their paths."""

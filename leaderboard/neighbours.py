@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from ..submissions.adversary import same_examples
@@ -30,6 +31,10 @@ def neighbours(site: Site) -> list[Pair]:
     Only those with results per example, on a task that both have. Each pair once, in the order of the first table that
     has it.
     """
+    return site.once("neighbours", site.views.values(), partial(_found, site))
+
+
+def _found(site: Site) -> list[Pair]:
     found: dict[frozenset[str], Pair] = {}
     for (_, attack), view in site.views.items():
         if attack != ADVERSARY:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from ..submissions.entry import Entry
 from ..tasks import Example
@@ -9,6 +10,7 @@ from .render import render
 from .standing import Standing
 from .views import View
 
+Made = TypeVar("Made")
 Files = dict[str, bytes]
 """Content by path inside the site, with forward slashes."""
 
@@ -28,17 +30,17 @@ class Site:
     texts: Mapping[str, Mapping[str, Example]] = field(default_factory=dict)
     url: str | None = None
     live: bool = False
-    memory: dict[Hashable, tuple[tuple[object, ...], Files]] = field(default_factory=dict, compare=False, repr=False)
-    """Files of earlier builds; see `once`."""
+    memory: dict[Hashable, tuple[tuple[object, ...], Any]] = field(default_factory=dict, compare=False, repr=False)
+    """What earlier builds made; see `once`."""
 
-    def once(self, key: Hashable, parts: Iterable[object], make: Callable[[], Files]) -> Files:
-        """Files that follow from some parts alone: made anew only when one of these is another object than before."""
+    def once(self, key: Hashable, parts: Iterable[object], make: Callable[[], Made]) -> Made:
+        """What follows from some parts alone: made anew only when one of these is another object than before."""
         given = tuple(parts)
-        known, files = self.memory.get(key, ((), None))
-        if files is None or len(known) != len(given) or any(a is not b for a, b in zip(known, given, strict=True)):
-            files = make()
-            self.memory[key] = (given, files)
-        return files
+        known, made = self.memory.get(key, ((), None))
+        if made is None or len(known) != len(given) or any(a is not b for a, b in zip(known, given, strict=True)):
+            made = make()
+            self.memory[key] = (given, made)
+        return made
 
     def page(self, path: str, template: str, /, **context: object) -> Files:
         """One page as a file. A template sets its own title."""
