@@ -197,6 +197,9 @@ def test_names_are_shown_whole_with_their_hidden_characters_in_boxes(
     wanted = {each.slug: html.unescape(re.sub("<[^>]*>", "", visible(each.manifest.name, 120))) for each in many}
     with watched(browser, hostile_site) as visit:
         visit.open(TABLE)
+        assert visit.page.locator("#table tbody tr").count() < len(many), "a long table shows its first rows at once"
+        visit.page.locator("#more").click()
+        assert visit.page.locator("#more").is_hidden()
         shown = visit.page.evaluate(
             """() => Object.fromEntries([...document.querySelectorAll("#table tbody tr")].map((row) =>
               [row.dataset.slug, row.querySelector("th").textContent]))"""
