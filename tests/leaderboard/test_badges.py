@@ -44,7 +44,12 @@ def test_a_badge_says_robust_accuracy_tier_and_evidence(site: Site) -> None:
         "Holdfast · imdb",
         f"{share.value:.1%} at 10 ms, replayed".replace("%", " %"),
     ]
-    assert files[f"badges/{SLUG}.svg"] == files[f"badges/{SLUG}/imdb.svg"], "its first task, as it has not all"
+
+
+def test_the_badge_of_an_entry_without_all_tasks_is_that_of_its_first() -> None:
+    slug = "holdfast-wide-undefended"
+    files = badges.entry_files(site_of(REGISTRY / "entries" / slug), slug)
+    assert files[f"badges/{slug}.svg"] == files[f"badges/{slug}/password-match.svg"]
 
 
 def test_a_bound_is_marked(site: Site) -> None:
