@@ -74,17 +74,18 @@ def rows_of(points: Sequence[DrawnPoint], attack: str, place: int, low: float) -
     rows: list[Row] = []
     run = 0
     for before, point in zip([None, *points], points, strict=False):
+        value, low_end, high_end = point.share.percents
         row = {
             "cost": float(f"{max(point.cost, low):.5g}"),
-            "value": round(100 * point.share.value, 2),
-            "low": round(100 * point.share.low, 2),
-            "high": round(100 * point.share.high, 2),
+            "value": value,
+            "low": low_end,
+            "high": high_end,
             "place": place,
             "wide": attack == ADVERSARY,
             "published": point.published,
         }
         if before and before.share.bound != point.share.bound:
-            end = {} if before.share.bound else {"low": round(100 * before.share.low, 2)}
+            end = {} if before.share.bound else {"low": before.share.percents[1]}
             rows.append({**row, **end, **_run(attack, run, before), "published": False})
             run += 1
         rows.append({**row, **_run(attack, run, point)})

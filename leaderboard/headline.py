@@ -7,15 +7,16 @@ the official adversary before the single attacks.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..benchmark import TIERS, get_profile
+from ..benchmark import TIERS
 from ..benchmark.curves import Proportion, attack_success_rate
 from ..submissions.claims import RANKED
+from ..submissions.published import published_clean_accuracy
 from .figures import area_text, median_text
 from .health import Flag, flags
 from .share import Share
 from .site import Site
 from .standing import Measured, Reported, Standing
-from .views import ADVERSARY, OVERALL, view_order
+from .views import ADVERSARY, LITE, OVERALL, view_order
 
 Standings = Mapping[tuple[str, str], Standing]
 
@@ -83,7 +84,7 @@ def success_of(standing: Standing) -> Share | None:
         rate = attack_success_rate(standing.survival)
         return None if rate is None else Share.of(rate)
     if isinstance(standing, Reported):
-        correct = round(standing.curve.clean_accuracy.median * standing.curve.examples)
+        correct = published_clean_accuracy(standing.curve).successes
         broken = round(standing.curve.points[-1].attack_success_rate.median * correct)
         return Share.of(Proportion(broken, correct)) if correct else None
     return None
@@ -101,7 +102,7 @@ def rank_of(site: Site, slug: str, task: str, attack: str) -> Rank | None:
 def tier_of(site: Site, task: str, attack: str) -> float:
     """The tier (FLOP per example) at which a view opens; that of `lite` where nobody stands in it."""
     view = site.views.get((task, attack))
-    return get_profile("lite").budget if view is None else view.tier
+    return LITE if view is None else view.tier
 
 
 def main_view(standings: Standings) -> tuple[str, str] | None:

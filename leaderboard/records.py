@@ -140,10 +140,7 @@ def _attack(attack: str, position: str) -> Data:
 
 
 def _points(standing: Standing) -> list[list[float]]:
-    return [
-        [_whole(each.cost), *(round(100 * share, 2) for share in (each.value, each.low, each.high)), int(each.bound)]
-        for each in curve_points(standing)
-    ]
+    return [[_whole(each.cost), *each.share.percents, int(each.share.bound)] for each in curve_points(standing)]
 
 
 @cache

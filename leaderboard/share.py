@@ -27,6 +27,11 @@ class Share:
         """Value, low and high in tenths of a percent."""
         return tenths(self.value), tenths(self.low), tenths(self.high)
 
+    @cached_property
+    def percents(self) -> tuple[float, float, float]:
+        """Value, low and high in percent, as charts have them: two decimals."""
+        return round(100 * self.value, 2), round(100 * self.low, 2), round(100 * self.high, 2)
+
     @property
     def text(self) -> str:
         """As `holdfast show` prints it, without the interval."""

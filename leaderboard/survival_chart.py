@@ -23,8 +23,7 @@ def rows_of(curves: Mapping[str, Sequence[CurvePoint]]) -> list[Row]:
     for slug, points in curves.items():
         bound = any(point.share.bound for point in points)
         for point in points:
-            share = point.share
-            value, low, high = (round(100 * each, 2) for each in (share.value, share.low, share.high))
+            value, low, high = point.share.percents
             rows.append({"slug": slug, "cost": point.cost, "value": value, "low": low, "high": high, "bound": bound})
     return rows
 

@@ -75,11 +75,11 @@ def pages(site: Site) -> Files:
     tasks = tuple(dict.fromkeys((OVERALL, *(task for task, _ in site.views))))
     for task in tasks:
         views = [view for (of, _), view in site.views.items() if of == task]
-        files |= site.once(("table", task, tasks), views, partial(_page, site, task, views))
+        files |= site.once(("table", task, tasks), views, partial(_page, site, task, tasks, views))
     return files
 
 
-def _page(site: Site, task: str, views: Sequence[View]) -> Files:
+def _page(site: Site, task: str, tasks: Sequence[str], views: Sequence[View]) -> Files:
     view = next((view for view in views if view.attack == ADVERSARY), views[0] if views else View(task, ADVERSARY, {}))
     tier = view.tier
     rows = ordered(site, view, tier)
@@ -92,7 +92,7 @@ def _page(site: Site, task: str, views: Sequence[View]) -> Files:
         "leaderboard.html",
         section="Leaderboard",
         task=task,
-        tasks=list(dict.fromkeys((OVERALL, *(task for task, _ in site.views)))),
+        tasks=tasks,
         official_tasks=OFFICIAL_TASKS,
         official_attacks=[label(attack) for attack in OFFICIAL_ATTACKS],
         table_path=table_path,
