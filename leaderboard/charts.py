@@ -6,6 +6,7 @@ Colours are the stylesheet's custom properties (`var(--c1)`), so that a chart th
 import json
 import math
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,8 @@ from markupsafe import Markup
 
 from ..benchmark import TIERS, format_gpu_time
 
+Specification = dict[str, Any]
+"""A chart as Vega-Lite."""
 Chart = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.FacetChart
 
 COLOURS = tuple(f"var(--c{number})" for number in range(1, 9))
@@ -46,19 +49,25 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def specification(chart: Chart) -> dict[str, Any]:
+def specification(chart: Chart) -> Specification:
     """The Vega-Lite of a chart, in the site's looks. Tests check it against the schema, not every build."""
     return {**chart.to_dict(validate=False), "config": _CONFIG}
 
 
-def svg(chart: Chart) -> Markup:
+def side_by_side(panels: Iterable[Specification], data: Mapping[str, Any], *, spacing: int) -> Specification:
+    """Panels in a row over data by name. Altair's own `hconcat` would copy all that lies in them many times."""
+    inside = [{key: value for key, value in panel.items() if key not in ("$schema", "config")} for panel in panels]
+    return {"$schema": alt.SCHEMA_URL, "hconcat": inside, "spacing": spacing, "datasets": data, "config": _CONFIG}
+
+
+def svg(declared: Specification) -> Markup:
     """A chart as SVG to lie in a page. The figure around it says what it shows; to screen readers it is one image."""
-    return drawn(specification_json(chart))
+    return _drawn(compact(declared))
 
 
 @lru_cache(maxsize=200)
-def drawn(declared: str) -> Markup:
-    """The Vega-Lite of a chart (JSON) as SVG; while a site is edited most of its charts stay as they are."""
+def _drawn(declared: str) -> Markup:
+    # While a site is edited most of its charts stay as they are.
     return tidy(vl_convert.vegalite_to_svg(declared))
 
 
@@ -71,8 +80,9 @@ def tidy(drawn: str) -> Markup:
     return Markup(drawn.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
 
 
-def specification_json(chart: Chart) -> str:
-    return json.dumps(specification(chart), sort_keys=True, separators=(",", ":"))
+def compact(declared: Specification) -> str:
+    """As JSON for a page, the same whenever a chart is the same."""
+    return json.dumps(declared, sort_keys=True, separators=(",", ":"))
 
 
 def cost_axis(title: str, low: float, high: float) -> alt.Axis:

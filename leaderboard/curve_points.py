@@ -43,11 +43,11 @@ class CurvePoint:
 
 
 @lru_cache(maxsize=50_000)
-def curve_points(standing: Standing, *, relative: bool = False) -> list[CurvePoint]:
+def curve_points(standing: Standing, *, relative: bool = False) -> tuple[CurvePoint, ...]:
     """The curve of a standing; the last point repeats the one before at the end of what is known."""
     end = _end(standing, relative)
     if end is None:
-        return []
+        return ()
     costs = grid(relative)
     # Between two changes the grid is flat: only the first cost of it after each has to be asked.
     last = bisect_right(costs, end * (1 + 1e-9)) - 1
@@ -57,7 +57,7 @@ def curve_points(standing: Standing, *, relative: bool = False) -> list[CurvePoi
         share = standing.at(costs[number], relative=relative)
         if number == last or not points or _differ(points[-1].share, share):
             points.append(CurvePoint(costs[number], share))
-    return points
+    return tuple(points)
 
 
 @cache

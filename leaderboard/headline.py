@@ -16,7 +16,7 @@ from .health import Flag, flags
 from .share import Share
 from .site import Site
 from .standing import Measured, Reported, Standing
-from .views import ADVERSARY, LITE, OVERALL, view_order
+from .views import ADVERSARY, LITE, OVERALL, quoted, view_order
 
 Standings = Mapping[tuple[str, str], Standing]
 
@@ -70,7 +70,7 @@ def line_of(site: Site, slug: str, task: str, attack: str) -> Line:
         task=task,
         attack=attack,
         standing=standing,
-        robust={tier: standing.at(tier) for tier in TIERS},
+        robust=dict(zip(TIERS, quoted(standing), strict=True)),
         success=success_of(standing),
         median=median_text(median),
         median_passes="" if unit is None else median_text(median, unit),

@@ -48,16 +48,16 @@ def _found(site: Site) -> list[Pair]:
 def shared_tasks(entries: Mapping[str, Entry], pair: Pair) -> list[str]:
     """The tasks on which both were asked the same examples, in the order of the first one's results."""
     one, other = entries[pair.base], entries[pair.candidate]
-    return list(
-        dict.fromkeys(
-            key.task
-            for key, result in one.results.items()
-            for their_key, theirs in other.results.items()
-            if key.task == their_key.task
-            and (result.task.version, result.task.digest) == (theirs.task.version, theirs.task.digest)
-            and same_examples(result.records, theirs.records)
-        )
-    )
+    found: dict[str, bool] = {}
+    for key, result in one.results.items():
+        for their_key, theirs in other.results.items():
+            if key.task == their_key.task and not found.get(key.task):
+                asked, they_asked = result.task, theirs.task
+                found[key.task] = (asked.version, asked.digest) == (
+                    they_asked.version,
+                    they_asked.digest,
+                ) and same_examples(result.records, theirs.records)
+    return [task for task, same in found.items() if same]
 
 
 def _in_order(view: View) -> list[str]:

@@ -1,11 +1,11 @@
 """The three charts of the scaling page. What is told apart by colour is named in a legend beside the chart, in HTML.
 
-Data stand once, under names, at the top of a chart: Altair copies what lies inside a layer many times. Nothing is drawn
+Panels are declared over names of data, and once for all charts that differ in their data alone. Nothing is drawn
 beyond the axes, so that no mark needs a clip, whose number would depend on what else was drawn before.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from math import ceil, floor, log10
 from typing import Any
 
@@ -13,7 +13,7 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from .charts import COLOURS, Chart, drawn, power_labels, specification
+from .charts import COLOURS, Chart, Specification, power_labels, side_by_side, specification, svg
 from .fits import logit, share_of
 from .offence_defence import RATES, SHOWN_RATE, DefenceFit, DefencePoint, OffenceDefence
 from .scaling import Series
@@ -22,32 +22,29 @@ from .success_trend import SuccessFit, SuccessPoint
 
 Row = dict[str, Any]
 Data = dict[str, list[Row]]
+Range = tuple[float, float]
+"""The least and the greatest of some values."""
 _SHARES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 _SHAPES = {"known": "circle", "bound": "triangle-down", "held": "triangle-up", "doubtful": "diamond"}
 _KINDS = {"reached": "known", "between": "known", "at most": "bound", "more than": "held"}
 _GUIDE = "var(--strong-line)"
 
 
-def size_chart(budgets: Sequence[Budget], points: Sequence[SizePoint], fits: Iterable[SizeFit]) -> Chart:
+def _declared_once(panel: Callable[..., Chart]) -> Callable[..., Specification]:
+    """Altair takes longer to declare a panel than Vega to draw it."""
+    return lru_cache(maxsize=200)(lambda *given: specification(panel(*given)))
+
+
+def size_chart(budgets: Sequence[Budget], points: Sequence[SizePoint], fits: Iterable[SizeFit]) -> Specification:
     """Parameters against robust accuracy, a panel per budget; the lines are the fits."""
-    x = _log_x("parameters", "parameters", [point.parameters for point in points])
-    scale = _scale(series_labels(points), COLOURS)
-    colour = alt.Color("series:N", scale=scale, legend=None)
+    labels, x = tuple(series_labels(points)), _range(point.parameters for point in points)
     lines, data, panels = list(fits), {}, []
     for place, budget in enumerate(budgets):
         own = [point for point in points if (point.budget, point.amount) == (budget.kind, budget.amount)]
         data[f"points{place}"] = size_rows(own)
         data[f"lines{place}"] = _fitted_shares(fit for fit in lines if fit.budget == budget)
-        title = "robust accuracy, %" if place == 0 else None
-        y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(title=title, tickCount=5))
-        base = _named(f"points{place}").encode(x=x, color=colour)
-        # The interval of a bound reaches down to 0 and says no more than its triangle.
-        known = base.transform_filter("!datum.bound")
-        ranges = known.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q")
-        fitted = _named(f"lines{place}").mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour)
-        panel = alt.layer(fitted, ranges, _marked(base, y, "series:N", scale))
-        panels.append(panel.properties(width=250, height=230, title=alt.TitleParams(budget.text, fontSize=13)))
-    return alt.hconcat(*panels, spacing=18, datasets=data)
+        panels.append(_size_panel(place, budget.text, labels, x))
+    return side_by_side(panels, data, spacing=18)
 
 
 def offence_charts(found: OffenceDefence, sizes: Sequence[str], *, share: bool = False) -> dict[float, Markup]:
@@ -62,33 +59,29 @@ def offence_charts(found: OffenceDefence, sizes: Sequence[str], *, share: bool =
         series = [each for each in series if each.source + each.family in known]
     if not series:
         return {}
-    panels = [_offence_panel(str(place), found.points, each, sizes, share) for place, each in enumerate(series)]
-    declared = specification(alt.hconcat(*panels, spacing=24))
+    panels = []
+    for place, each in enumerate(series):
+        # Of all rates: the axes are theirs.
+        rows = defence_rows(found.points, each, share=share)
+        x, y = _range(row["x"] for row in rows), _range(row["attack"] for row in rows)
+        panels.append(_offence_panel(place, each.label, tuple(sizes), x, y, share))
     charts = {}
     for rate in (SHOWN_RATE,) if share else RATES:
         points = [point for point in found.points if point.success_rate == rate]
         data: Data = {}
         for place, each in enumerate(series):
             fit = next(fit for fit in found.fits if (fit.series, fit.success_rate) == (each, rate))
-            data |= _offence_data(str(place), defence_rows(points, each, share=share), fit)
-        charts[rate] = drawn(json.dumps({**declared, "datasets": data}))
+            data |= _offence_data(place, defence_rows(points, each, share=share), fit)
+        charts[rate] = svg(side_by_side(panels, data, spacing=24))
     return charts
 
 
-def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], sizes: Sequence[str]) -> Chart:
+def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], sizes: Sequence[str]) -> Specification:
     """Attack compute against logit(ASR), a panel per series, a line per model."""
-    scale = _scale(sizes, ramp(len(sizes)))
-    colour = alt.Color("size:N", scale=scale, legend=None)
-    percents = alt.Axis(
-        title="attack success rate, %",
-        values=[round(logit(each), 4) for each in _SHARES],
-        labelExpr="format(100 / (1 + exp(-datum.value)), '.0f')",
-    )
     ends = [
         model.intercept + model.slope * x for fit in fits for model in fit.models for x in (model.first, model.last)
     ]
-    logits = [*(point.logit for point in points), *ends]
-    y = alt.Y("logit:Q", scale=alt.Scale(domain=[min(logits) - 0.4, max(logits) + 0.4], nice=False), axis=percents)
+    y = _range([*(point.logit for point in points), *ends])
     data, panels = {}, []
     for place, fit in enumerate(fits):
         own = [point for point in points if (point.source, point.family) == fit.series[:2]]
@@ -98,15 +91,9 @@ def success_chart(points: Sequence[SuccessPoint], fits: Sequence[SuccessFit], si
             for model in fit.models
             for x in (model.first, model.last)
         ]
-        x = _log_x("cost", "attack compute per example, FLOP", [point.cost for point in own])
-        fitted = _named(f"lines{place}").encode(x=x, y=y, color=colour)
-        drawn = alt.layer(
-            fitted.mark_line(strokeWidth=1.5),
-            _marked(_named(f"points{place}").encode(x=x, color=colour), y, "size:N", scale, 30),
-            fitted.transform_filter("datum.last").mark_text(align="left", dx=5).encode(text="size:N"),
-        )
-        panels.append(drawn.properties(width=400, height=280, title=_title(fit.series)))
-    return alt.hconcat(*panels, spacing=24, datasets=data)
+        x = _range(point.cost for point in own)
+        panels.append(_success_panel(place, fit.series.label, tuple(sizes), x, y))
+    return side_by_side(panels, data, spacing=24)
 
 
 def size_rows(points: Iterable[SizePoint]) -> list[Row]:
@@ -176,35 +163,66 @@ def ramp(count: int) -> list[str]:
     return [f"color-mix(in oklab, var(--c2) {step}%, var(--c1))" for step in steps]
 
 
-def _offence_panel(
-    name: str, points: Iterable[DefencePoint], series: Series, sizes: Sequence[str], share: bool
-) -> Chart:
-    """Over the points at all rates, which give the axes; its data come by name."""
-    rows = defence_rows(points, series, share=share)
-    title = "adversarial training as a share of pretraining" if share else "adversarial training, FLOP"
-    x = _log_x("x", title, [row["x"] for row in rows], none=min(row["x"] for row in rows))
-    y = _log_y("attack", "attack compute per example, FLOP", [row["attack"] for row in rows])
+@_declared_once
+def _size_panel(place: int, title: str, labels: tuple[str, ...], parameters: Range) -> Chart:
+    scale = _scale(labels, COLOURS)
+    x, colour = _log_x("parameters", "parameters", parameters), alt.Color("series:N", scale=scale, legend=None)
+    axis = alt.Axis(title="robust accuracy, %" if place == 0 else None, tickCount=5)
+    y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), axis=axis)
+    base = _named(f"points{place}").encode(x=x, color=colour)
+    # The interval of a bound reaches down to 0 and says no more than its triangle.
+    known = base.transform_filter("!datum.bound")
+    ranges = known.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q")
+    fitted = _named(f"lines{place}").mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour)
+    panel = alt.layer(fitted, ranges, _marked(base, y, "series:N", scale))
+    return panel.properties(width=250, height=230, title=_title(title))
+
+
+@_declared_once
+def _offence_panel(place: int, title: str, sizes: tuple[str, ...], defence: Range, attack: Range, share: bool) -> Chart:
+    name = "adversarial training as a share of pretraining" if share else "adversarial training, FLOP"
+    x = _log_x("x", name, defence, none=defence[0])
+    y = _log_y("attack", "attack compute per example, FLOP", attack)
     scale = _scale(sizes, ramp(len(sizes)))
     colour = alt.Color("size:N", scale=scale, legend=None)
-    base = _named(f"points{name}").encode(x=x, color=colour)
-    ends = _named(f"ends{name}").encode(x=x, y=y, color=colour, text="size:N")
+    base = _named(f"points{place}").encode(x=x, color=colour)
+    ends = _named(f"ends{place}").encode(x=x, y=y, color=colour, text="size:N")
     dashes = alt.StrokeDash("dashed:N", scale=alt.Scale(domain=[True, False], range=[[5, 4], [1, 0]]), legend=None)
-    guides = _named(f"guides{name}").mark_line(stroke=_GUIDE, strokeWidth=1.5)
+    guides = _named(f"guides{place}").mark_line(stroke=_GUIDE, strokeWidth=1.5)
     return alt.layer(
-        _named(f"margin{name}").mark_rule(stroke=_GUIDE, strokeDash=[2, 3]).encode(x=x),
+        _named(f"margin{place}").mark_rule(stroke=_GUIDE, strokeDash=[2, 3]).encode(x=x),
         base.transform_filter("datum.fitted").mark_line(strokeWidth=1.5).encode(y=y),
         guides.encode(x=x, y=y, strokeDash=dashes),
         _marked(base, y, "size:N", scale),
         ends.mark_text(align="left", dx=7, fontSize=11),
-    ).properties(width=400, height=280, title=_title(series))
+    ).properties(width=400, height=280, title=_title(title))
 
 
-def _offence_data(name: str, rows: list[Row], fit: DefenceFit) -> Data:
+@_declared_once
+def _success_panel(place: int, title: str, sizes: tuple[str, ...], cost: Range, logits: Range) -> Chart:
+    scale = _scale(sizes, ramp(len(sizes)))
+    colour = alt.Color("size:N", scale=scale, legend=None)
+    percents = alt.Axis(
+        title="attack success rate, %",
+        values=[round(logit(each), 4) for each in _SHARES],
+        labelExpr="format(100 / (1 + exp(-datum.value)), '.0f')",
+    )
+    x = _log_x("cost", "attack compute per example, FLOP", cost)
+    y = alt.Y("logit:Q", scale=alt.Scale(domain=[logits[0] - 0.4, logits[1] + 0.4], nice=False), axis=percents)
+    fitted = _named(f"lines{place}").encode(x=x, y=y, color=colour)
+    return alt.layer(
+        fitted.mark_line(strokeWidth=1.5),
+        _marked(_named(f"points{place}").encode(x=x, color=colour), y, "size:N", scale, 30),
+        fitted.transform_filter("datum.last").mark_text(align="left", dx=5).encode(text="size:N"),
+    ).properties(width=400, height=280, title=_title(title))
+
+
+def _offence_data(place: int, rows: list[Row], fit: DefenceFit) -> Data:
     return {
-        f"points{name}": rows,
-        f"ends{name}": _last_of_each_size(rows),
-        f"margin{name}": [{"x": min(row["x"] for row in rows) * 10**0.5}],
-        f"guides{name}": _guides(rows, fit),
+        f"points{place}": rows,
+        f"ends{place}": _last_of_each_size(rows),
+        f"margin{place}": [{"x": min(row["x"] for row in rows) * 10**0.5}],
+        f"guides{place}": _guides(rows, fit),
     }
 
 
@@ -259,22 +277,27 @@ def _marked(base: alt.Chart, y: alt.Y, field: str, scale: alt.Scale, size: int =
     )
 
 
-def _title(series: Series) -> alt.TitleParams:
-    return alt.TitleParams(series.label, fontSize=13)
+def _title(text: str) -> alt.TitleParams:
+    return alt.TitleParams(text, fontSize=13)
 
 
 def _scale(domain: Sequence[str], colours: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(domain), range=[colours[place % len(colours)] for place in range(len(domain))])
 
 
-def _decades(values: Sequence[float]) -> tuple[list[float], list[float]]:
+def _range(values: Iterable[float]) -> Range:
+    every = list(values)
+    return min(every, default=1.0), max(every, default=10.0)
+
+
+def _decades(values: Range) -> tuple[list[float], list[float]]:
     """The domain that holds all values, and the powers of ten in it."""
-    low, high = min(values, default=1.0), max(values, default=10.0)
+    low, high = values
     inside = range(ceil(log10(low) - 1e-9), floor(log10(high) + 1e-9) + 1)
     return [low / 1.5, high * 2], [10.0**power for power in inside]
 
 
-def _log_x(field: str, title: str, values: Sequence[float], none: float | None = None) -> alt.X:
+def _log_x(field: str, title: str, values: Range, none: float | None = None) -> alt.X:
     """none: where what has no place on a log axis stands; shares below one are labelled in percent there."""
     domain, ticks = _decades(values)
     labels = power_labels()
@@ -286,7 +309,7 @@ def _log_x(field: str, title: str, values: Sequence[float], none: float | None =
     return alt.X(f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)
 
 
-def _log_y(field: str, title: str, values: Sequence[float]) -> alt.Y:
+def _log_y(field: str, title: str, values: Range) -> alt.Y:
     domain, ticks = _decades(values)
     axis = alt.Axis(title=title, values=ticks, labelExpr=power_labels())
     return alt.Y(f"{field}:Q", scale=alt.Scale(type="log", domain=domain, nice=False), axis=axis)

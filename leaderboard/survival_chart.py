@@ -8,7 +8,7 @@ import altair as alt
 from markupsafe import Markup
 
 from ..benchmark import TIERS
-from .charts import COLOURS, Chart, cost_axis, tier_marks
+from .charts import COLOURS, Chart, Specification, compact, cost_axis, specification, tier_marks
 from .curve_points import CurvePoint
 from .framed_chart import FramedChart
 from .views import RELATIVE_TIERS
@@ -35,13 +35,26 @@ def drawn_curves(rows: Sequence[Row], chosen: Sequence[str], *, width: int = WID
 
 @cache
 def _framed(width: int, height: int) -> FramedChart:
-    return FramedChart.of(survival_chart((), width=width, height=height))
+    return FramedChart.of(survival_chart(width=width, height=height))
 
 
-def survival_chart(chosen: Sequence[str], *, relative: bool = False, width: int = WIDTH, height: int = HEIGHT) -> Chart:
-    """The declaration, over a data set named `curves`. chosen: slugs in colour and with their interval, eight at most;
-    the others stand grey behind.
+def declaration(chosen: Sequence[str], *, relative: bool = False, width: int = WIDTH, height: int = HEIGHT) -> str:
+    """The chart as Vega-Lite (JSON), over a data set named `curves`.
+
+    chosen: slugs in colour and with their interval, eight at most; the others stand grey behind.
     """
+    declared = _declared(relative, width, height)
+    params = [{**each, "value": list(chosen)} if each["name"] == "chosen" else each for each in declared["params"]]
+    return compact({**declared, "params": params})
+
+
+@cache
+def _declared(relative: bool, width: int, height: int) -> Specification:
+    return specification(survival_chart(relative=relative, width=width, height=height))
+
+
+def survival_chart(*, relative: bool = False, width: int = WIDTH, height: int = HEIGHT) -> Chart:
+    """The declaration without its data and with nothing chosen."""
     data = alt.NamedData(name="curves")
     low, high = (1.0, RELATIVE_TIERS[-1]) if relative else (TIERS[0] / 100, TIERS[-1])
     title = "attack cost per example, " + ("forward passes of the victim" if relative else "FLOP")
@@ -67,4 +80,4 @@ def survival_chart(chosen: Sequence[str], *, relative: bool = False, width: int 
     layers.append(front.mark_point(size=120, opacity=0).encode(y=y, tooltip=tip))
     marks = None if relative else tier_marks(low, high)
     drawn = alt.layer(*([] if marks is None else [marks]), *layers)
-    return drawn.add_params(alt.param(name="chosen", value=list(chosen))).properties(width=width, height=height)
+    return drawn.add_params(alt.param(name="chosen", value=[])).properties(width=width, height=height)

@@ -22,6 +22,8 @@ def visible(text: str, limit: int | None = None, *, lines: bool = False) -> Mark
 def plain(text: str, limit: int | None = None) -> str:
     """The same where no HTML may stand (attributes, titles, charts, feeds): codes as \\u escapes, on one line."""
     shown = text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+    if shown.isascii() and shown.isprintable():
+        return shown
     marks = 0
     parts = []
     for character in shown:

@@ -5,6 +5,7 @@ Which views there are follows from the results that the entries hold; a new atta
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ..benchmark import OFFICIAL_ATTACKS, TIERS, get_profile
 from ..submissions.adversary import OFFICIAL_ADVERSARY
@@ -12,6 +13,7 @@ from ..submissions.claims import RANKED, claims_of
 from ..submissions.entry import Entry
 from ..tasks import OFFICIAL_TASKS
 from .ranking import Field, ranks_among
+from .share import Share
 from .standing import Bounded, Measured, Overall, Reported, Standing
 
 OVERALL = "overall"
@@ -89,6 +91,12 @@ def view_order(key: tuple[str, str]) -> tuple[int, str, int, str]:
     task, attack = key
     place = -1 if task == OVERALL else OFFICIAL_TASKS.index(task) if task in OFFICIAL_TASKS else len(OFFICIAL_TASKS)
     return place, task, attack != ADVERSARY, attack
+
+
+@lru_cache(maxsize=50_000)
+def quoted(standing: Standing, *, relative: bool = False) -> tuple[Share, ...]:
+    """Robust accuracy at each tier, or each relative one."""
+    return tuple(standing.at(tier, relative=relative) for tier in (RELATIVE_TIERS if relative else TIERS))
 
 
 def _all_ranks(held: Mapping[str, Standing]) -> dict[tuple[float, bool], Mapping[str, int]]:

@@ -5,7 +5,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from ...benchmark import TIERS
@@ -13,7 +13,7 @@ from ...submissions.schemas import schemas
 from ..share import Share
 from ..site import Files, Site
 from ..standing import Overall, Standing
-from ..views import OVERALL, RELATIVE_TIERS, View
+from ..views import OVERALL, RELATIVE_TIERS, View, quoted
 
 SCHEMA_VERSION = 1
 
@@ -101,10 +101,15 @@ def figures_of(standing: Standing) -> dict[str, Any]:
         "reach": standing.reach if math.isfinite(standing.reach) else None,
         "forward_pass": None if isinstance(standing, Overall) else standing.unit,
         "clean_accuracy": _share(standing.clean),
-        "robust_accuracy": [{"cost": cost, **_share(standing.at(cost))} for cost in TIERS],
+        "robust_accuracy": [
+            {"cost": cost, **_share(share)} for cost, share in zip(TIERS, quoted(standing), strict=True)
+        ],
         "robust_accuracy_relative": []
         if standing.unit is None
-        else [{"forward_passes": cost, **_share(standing.at(cost, relative=True))} for cost in RELATIVE_TIERS],
+        else [
+            {"forward_passes": cost, **_share(share)}
+            for cost, share in zip(RELATIVE_TIERS, quoted(standing, relative=True), strict=True)
+        ],
         "median_break_cost": None if median is None or not math.isfinite(median.cost) else median.cost,
         "median_is_bound": median is not None and median.bound,
         "area_under_curve": standing.area,
@@ -120,8 +125,7 @@ def table_rows(site: Site, view: View) -> list[dict[str, Any]]:
         for axis, tiers in (("absolute", TIERS), ("relative", RELATIVE_TIERS)):
             if axis == "relative" and standing.unit is None:
                 continue
-            for cost in tiers:
-                share = standing.at(cost, relative=axis == "relative")
+            for cost, share in zip(tiers, quoted(standing, relative=axis == "relative"), strict=True):
                 found.append(
                     {
                         "slug": slug,
@@ -157,12 +161,13 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     if not rows:
         return b""
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys())
-    writer.writeheader()
-    writer.writerows({name: _field(value) for name, value in row.items()} for row in rows)
+    writer = csv.writer(text)
+    writer.writerow(rows[0])
+    writer.writerows([_field(value) if type(value) is str else value for value in row.values()] for row in rows)
     return text.getvalue().encode()
 
 
-def _field(value: object) -> object:
+@lru_cache(maxsize=10_000)
+def _field(value: str) -> str:
     """A field as no spreadsheet takes it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") and value else value
+    return f"'{value}" if value[:1] in tuple("=+-@\t\r") and value else value

@@ -13,14 +13,13 @@ from markupsafe import Markup
 
 from ...benchmark import TIERS, format_gpu_time
 from ...submissions.compare import CLEAN, Row, compare_results
-from ..charts import specification_json
 from ..curve_points import curve_points
 from ..neighbours import Pair, neighbours, shared_tasks
 from ..records import attack_words, record_files
 from ..render import script_data
 from ..site import Files, Site
 from ..standing import Bounded, Standing
-from ..survival_chart import drawn_curves, rows_of, survival_chart
+from ..survival_chart import declaration, drawn_curves, rows_of
 from ..text import plain
 from ..views import ADVERSARY
 
@@ -58,7 +57,7 @@ def pages(site: Site) -> Files:
         tasks=sorted(tasks),
         pairs=pairs,
         tiers=script_data(json.dumps([[int(tier), format_gpu_time(tier)] for tier in TIERS])),
-        chart=script_data(specification_json(survival_chart(_SIDES, width=_WIDTH, height=_HEIGHT))),
+        chart=script_data(declaration(_SIDES, width=_WIDTH, height=_HEIGHT)),
     )
     return page | record_files(site)
 

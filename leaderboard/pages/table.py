@@ -9,14 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from ...benchmark import OFFICIAL_ATTACKS, TIERS, format_gpu_time
 from ...submissions.claims import RANKED
 from ...submissions.entry import Entry
 from ...tasks import OFFICIAL_TASKS
-from ..charts import specification_json
 from ..curve_points import curve_points
 from ..figures import area_text, median_text, passes
 from ..health import explained_flag
@@ -24,9 +23,9 @@ from ..render import label, script_data
 from ..share import Share
 from ..site import Files, Site
 from ..standing import Standing
-from ..survival_chart import drawn_curves, rows_of, survival_chart
+from ..survival_chart import declaration, drawn_curves, rows_of
 from ..text import plain
-from ..views import ADVERSARY, OVERALL, RELATIVE_TIERS, View
+from ..views import ADVERSARY, OVERALL, RELATIVE_TIERS, View, quoted
 
 _PICKED = 5
 """Entries in colour in the first chart until a reader chooses others."""
@@ -111,8 +110,8 @@ def _page(site: Site, task: str, tasks: Sequence[str], views: Sequence[View]) ->
         explained_flag=explained_flag,
         data=script_data(json.dumps(_data(site, task, views, tier, picked), separators=(",", ":"))),
         specification={
-            "absolute": script_data(specification_json(survival_chart(picked))),
-            "relative": script_data(specification_json(survival_chart(picked, relative=True))),
+            "absolute": script_data(declaration(picked)),
+            "relative": script_data(declaration(picked, relative=True)),
         },
     )
     files[f"data/curves/{task}.js"] = _curves(views)
@@ -202,14 +201,11 @@ def _cell(view: View, slug: str) -> Any:
     if standing is None:
         return None
     median = standing.median
-    relative = None
-    if standing.unit is not None:
-        relative = [_tier_data(view, slug, standing, cost, relative=True) for cost in RELATIVE_TIERS]
     unit = standing.unit if median is not None else None
     return [
-        _share_data(standing.clean),
-        [_tier_data(view, slug, standing, cost, relative=False) for cost in TIERS],
-        relative,
+        standing.clean.tenths,
+        _tiers_data(view, slug, standing, relative=False),
+        None if standing.unit is None else _tiers_data(view, slug, standing, relative=True),
         [median_text(median), median_text(median, unit) if unit is not None else ""],
         _median_order(standing),
         None if standing.area is None else area_text(standing.area),
@@ -219,14 +215,13 @@ def _cell(view: View, slug: str) -> Any:
     ]
 
 
-def _tier_data(view: View, slug: str, standing: Standing, cost: float, *, relative: bool) -> list[int | None]:
-    share = standing.at(cost, relative=relative)
-    marks = (_BOUND if share.bound else 0) | (_PREVIEW if standing.examples < RANKED else 0)
-    return [*_share_data(share), marks, view.ranks[cost, relative].get(slug)]
-
-
-def _share_data(share: Share) -> list[int]:
-    return list(share.tenths)
+def _tiers_data(view: View, slug: str, standing: Standing, *, relative: bool) -> list[list[int | None]]:
+    preview = _PREVIEW if standing.examples < RANKED else 0
+    tiers = RELATIVE_TIERS if relative else TIERS
+    return [
+        [*share.tenths, preview | (_BOUND if share.bound else 0), view.ranks[cost, relative].get(slug)]
+        for cost, share in zip(tiers, quoted(standing, relative=relative), strict=True)
+    ]
 
 
 def _median_order(standing: Standing) -> float | None:
@@ -239,16 +234,23 @@ def _median_order(standing: Standing) -> float | None:
 
 def _curves(views: Sequence[View]) -> bytes:
     """The curves of all views, as a script: a page opened from a file may load scripts, but no data."""
-    data: dict[str, Mapping[str, Any]] = {}
-    for view in views:
-        data[view.attack] = {
-            slug: {
-                "absolute": _points(standing, relative=False),
-                "relative": _points(standing, relative=True) if standing.unit is not None else [],
-            }
-            for slug, standing in view.standings.items()
-        }
-    return f"holdfastCurves({json.dumps(data, separators=(',', ':'))});\n".encode()
+    drawn = (_object({slug: _curve(each) for slug, each in view.standings.items()}) for view in views)
+    data = _object(dict(zip((view.attack for view in views), drawn, strict=True)))
+    return f"holdfastCurves({data});\n".encode()
+
+
+def _object(members: Mapping[str, str]) -> str:
+    """A JSON object. members: names, and values that are JSON already."""
+    return f"{{{','.join(f'{json.dumps(name)}:{value}' for name, value in members.items())}}}"
+
+
+@lru_cache(maxsize=50_000)
+def _curve(standing: Standing) -> str:
+    """The points of a standing by axis, as JSON."""
+    points = {"absolute": _points(standing, relative=False), "relative": []}
+    if standing.unit is not None:
+        points["relative"] = _points(standing, relative=True)
+    return json.dumps(points, separators=(",", ":"))
 
 
 def _points(standing: Standing, *, relative: bool) -> list[list[float]]:

@@ -1,24 +1,30 @@
 """Charts: what is declared is Vega-Lite, follows the theme, and is drawn the same every time."""
 
+import json
 import re
 
 import pytest
 from made_results import HELD, made
 
-from holdfast.leaderboard.charts import powers_of_ten, specification_json
+from holdfast.leaderboard.charts import powers_of_ten
 from holdfast.leaderboard.curve_points import curve_points
 from holdfast.leaderboard.entry_chart import _chart as entry_declaration
 from holdfast.leaderboard.entry_chart import entry_chart
 from holdfast.leaderboard.standing import Measured
-from holdfast.leaderboard.survival_chart import drawn_curves, rows_of, survival_chart
+from holdfast.leaderboard.survival_chart import declaration, drawn_curves, rows_of, survival_chart
 
 STANDING = Measured(made([10**9, 10**10, 10**11, HELD]), "scored")
 
 
-@pytest.mark.parametrize("chart", [survival_chart(["a"]), survival_chart([], relative=True), entry_declaration()])
+@pytest.mark.parametrize("chart", [survival_chart(), survival_chart(relative=True), entry_declaration()])
 def test_a_declaration_is_valid_vega_lite(chart) -> None:
     chart.to_dict(validate=True)
-    assert specification_json(chart) == specification_json(chart)
+
+
+def test_the_declaration_for_a_page_picks_out_what_is_chosen() -> None:
+    declared = json.loads(declaration(["a", "b"], relative=True))
+    assert [each["value"] for each in declared["params"] if each["name"] == "chosen"] == [["a", "b"]]
+    assert json.loads(declaration([], relative=True)) != declared
 
 
 def test_a_drawing_follows_the_theme_and_holds_nothing_that_the_content_policy_forbids() -> None:

@@ -294,7 +294,7 @@ class TestPage:
         models = models_of(site)
         size = json.loads(files["api/scaling/size.json"])["points"]
         trend = size_trend(models[IMDB])
-        drawn = size_chart(trend.budgets, trend.points, trend.fits).to_dict()["datasets"]
+        drawn = size_chart(trend.budgets, trend.points, trend.fits)["datasets"]
         rows = [row for name, each in drawn.items() if name.startswith("points") for row in each]
         own = [point for point in size if (point["task"], point["attack"]) == IMDB]
         assert [(row["slug"], row["value"]) for row in rows] == [
