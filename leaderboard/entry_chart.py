@@ -68,11 +68,10 @@ def points_of(standing: Standing) -> list[DrawnPoint]:
 
 
 def rows_of(points: Sequence[DrawnPoint], attack: str, place: int, low: float) -> list[Row]:
-    """The chart's data, shares in percent. A run of points that are bounds, or are none, is a line of its own, which
-    ends where the next begins. low: where the axis begins.
+    """The chart's data, shares in percent. Points that are bounds, and those that are none, are a line each. A row
+    without a value breaks off a line where the other goes on. low: where the axis begins.
     """
     rows: list[Row] = []
-    run = 0
     for before, point in zip([None, *points], points, strict=False):
         value, low_end, high_end = point.share.percents
         row = {
@@ -81,19 +80,21 @@ def rows_of(points: Sequence[DrawnPoint], attack: str, place: int, low: float) -
             "low": low_end,
             "high": high_end,
             "place": place,
+            "attack": attack,
             "wide": attack == ADVERSARY,
             "published": point.published,
+            **_kind(point),
         }
         if before and before.share.bound != point.share.bound:
             end = {} if before.share.bound else {"low": before.share.percents[1]}
-            rows.append({**row, **end, **_run(attack, run, before), "published": False})
-            run += 1
-        rows.append({**row, **_run(attack, run, point)})
+            ending = {**row, **_kind(before), "published": False}
+            rows += [{**ending, **end}, {**ending, "value": None, "low": None, "high": None}]
+        rows.append(row)
     return rows
 
 
-def _run(attack: str, number: int, point: DrawnPoint) -> Row:
-    return {"run": f"{attack}.{number}", "bound": point.share.bound, "known": not point.share.bound}
+def _kind(point: DrawnPoint) -> Row:
+    return {"bound": point.share.bound, "known": not point.share.bound}
 
 
 @cache
@@ -123,11 +124,13 @@ def _chart() -> Chart:
         # A bound has no lower end, so no band.
         single.transform_filter("datum.known")
         .mark_area(interpolate="step-after", opacity=0.14)
-        .encode(y="low:Q", y2="high:Q", detail="run:N"),
+        .encode(y="low:Q", y2="high:Q", detail="attack:N"),
         curves.transform_filter("datum.wide")
         .mark_line(interpolate="step-after", strokeWidth=8, opacity=0.3)
-        .encode(y=y, detail="run:N"),
-        single.mark_line(interpolate="step-after", strokeWidth=2).encode(y=y_only, detail="run:N", strokeDash=dashes),
+        .encode(y=y, detail="attack:N"),
+        single.mark_line(interpolate="step-after", strokeWidth=2).encode(
+            y=y_only, detail="attack:N", strokeDash=dashes
+        ),
         single.transform_filter("datum.published").mark_point(filled=True, size=30, opacity=1).encode(y=y_only),
     ).properties(width=_WIDTH, height=_HEIGHT)
 

@@ -28,7 +28,7 @@ class FramedChart:
 
     @staticmethod
     def of(chart: Chart) -> "FramedChart":
-        compiled = vl_convert.vegalite_to_vega(specification(chart))
+        compiled = _without_descriptions(vl_convert.vegalite_to_vega(specification(chart)))
         return FramedChart({**compiled, "autosize": {"type": "none"}, "padding": _PADDING})
 
     def draw(
@@ -77,6 +77,14 @@ class FramedChart:
             "signals": [given(each, signals, "value") for each in self.compiled.get("signals", [])],
             "scales": scales,
         }
+
+
+def _without_descriptions(compiled: Any) -> Any:
+    """Without the texts of single marks, which `tidy` would remove after they cost a fifth of the time."""
+    if isinstance(compiled, dict):
+        kept = {key: value for key, value in compiled.items() if key not in ("description", "ariaRoleDescription")}
+        return {key: _without_descriptions(value) for key, value in kept.items()}
+    return [_without_descriptions(each) for each in compiled] if isinstance(compiled, list) else compiled
 
 
 def _is_seen(mark: Mapping[str, Any]) -> bool:
