@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..tasks import RecordError, UsageError
+from ..tasks import RecordError, UsageError, task_names
 from .options import Mirror
 from .terminal import duration, err, out, visible
 
@@ -97,9 +97,19 @@ def _say(built: "Built", seconds: float) -> None:
         markup=False,
         soft_wrap=True,
     )
-    if built.lacking:
-        err.print(
-            f"The texts of {', '.join(built.lacking)} are not shown, as their data sets are not at hand; name a copy "
-            "of the Hub's layout with --mirror, or let them be downloaded.",
-            soft_wrap=True,
-        )
+    known = set(task_names())
+    for lacking, why in (
+        (
+            [task for task in built.lacking if task in known],
+            "as their data sets are not at hand; name a copy of the Hub's layout with --mirror, or let them be "
+            "downloaded",
+        ),
+        (
+            [task for task in built.lacking if task not in known],
+            "as no installed package has such a task; install the one that does",
+        ),
+    ):
+        if lacking:
+            err.print(
+                f"The texts of {visible(', '.join(lacking), 1_000)} are not shown, {why}.", markup=False, soft_wrap=True
+            )

@@ -11,7 +11,6 @@ from ...submissions.entry import Entry, Key
 from ...submissions.evidence import LEVELS, Evidence, Level
 from ...submissions.manifest import TaskEntry
 from ...submissions.reported import ReportedCurve
-from ...tasks import OFFICIAL_TASKS
 from ..citation import bibtex_of, bibtex_of_source
 from ..entry_chart import drawable, entry_chart, places
 from ..figures import flop
@@ -37,14 +36,10 @@ EVIDENCE: Mapping[Level, str] = {
 
 @dataclass(frozen=True)
 class Group:
-    """The lines of one task. official: whether the site has a page about it."""
+    """The lines of one task."""
 
     task: str
     lines: Sequence[Line]
-
-    @property
-    def official(self) -> bool:
-        return self.task in OFFICIAL_TASKS
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from holdfast.leaderboard.headline import line_of, lines_of
 from holdfast.leaderboard.health import explained_flag
 from holdfast.leaderboard.markup import read_page
 from holdfast.leaderboard.pages import entry as entry_page
+from holdfast.leaderboard.pages import tasks
 from holdfast.leaderboard.site import Site
 from holdfast.leaderboard.standing import Measured, Reported
 from holdfast.leaderboard.transfer import transfers_of
@@ -211,8 +212,10 @@ def test_a_task_that_is_not_installed_breaks_nothing(tmp_path: Path) -> None:
     moved = {Key("their-task", key.attack, key.position): result for key, result in entry.results.items()}
     compute = {"their-task": TaskEntry(checkpoint=on_hub(), parameters=5, compute=TrainingCompute(defence=0.0))}
     entry = Entry(entry.folder, entry.manifest.model_copy(update={"tasks": compute}), moved)
-    page = page_of(site_of([entry]), entry.slug)
-    assert "tasks/their-task.html" not in page
+    site = site_of([entry])
+    page = page_of(site, entry.slug)
+    assert 'href="../tasks/their-task.html"' in page
+    assert b"a third party's, and is not installed" in tasks.pages(site)["tasks/their-task.html"]
     assert read_page(page).problems == []
 
 
