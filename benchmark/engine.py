@@ -26,6 +26,7 @@ from .batch import BatchSize, out_of_memory
 from .budget import cost_of_iteration
 from .outcome import Progress, Record, Tally
 from .passes import Passes, Prepared, Unit, passes_for
+from .position import OFFICIAL_POSITION, Position
 from .slot import Slot, prepare_slot, survivors
 from .stopwatch import Stopwatch
 from .victim import Victim, one_thread_on_cpu
@@ -73,6 +74,7 @@ class Engine:
     """Runs one attack on one victim.
 
     budget: FLOP per example; only whole iterations that fit are run. task: names the random streams, with the seed.
+    position: where in a text the string goes.
     batch_size: sequences per forward pass; found automatically when None.
     """
 
@@ -84,6 +86,7 @@ class Engine:
         budget: float,
         seed: int = 0,
         task: str = "examples",
+        position: Position = OFFICIAL_POSITION,
         batch_size: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -97,6 +100,7 @@ class Engine:
         self.budget = budget
         self.seed = seed
         self.task = task
+        self.position: Position = position
         self.passes: Passes = passes_for(victim)
         self.batch = BatchSize(batch_size, victim.device)
         self.stopwatch = Stopwatch()
@@ -155,8 +159,8 @@ class Engine:
         """Prepare an example; a record at once where the victim is wrong without any attack."""
         victim = self.victim
         with self.stopwatch.section("tokenization"):
-            slot = prepare_slot(example, victim.vocabulary, self.attack.length, victim.context)
-        logits = self._judge(slot.example.text())
+            slot = prepare_slot(example, victim.vocabulary, self.attack.length, victim.context, self.position)
+        logits = self._judge(slot.clean)
         if not np.isfinite(logits).all():
             raise CheckpointError(
                 f"{victim.reference} gives non-finite logits ({logits[0]}, {logits[1]}) on example {example.id} "
@@ -164,7 +168,7 @@ class Engine:
             )
         if int(logits.argmax()) != example.label:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
-        rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, example.id))
+        rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, self.position, example.id))
         prepared = self._within_memory(lambda: self.passes.prepare(slot))
         return _Lane(slot, prepared, Search(rng, victim.vocabulary, self._first_string(slot, rng)), logits)
 
@@ -185,7 +189,7 @@ class Engine:
         if affordable >= 1:
             lane.wanted = self.attack.candidates if self.attack.adaptive else min(lane.ahead, affordable)
             return False
-        logits = self._judge(lane.slot.example.text(lane.best_text)) if lane.best_text is not None else None
+        logits = None if lane.best_text is None else self._judge(lane.slot.example.text(lane.best_text))
         broken = logits is not None and int(logits.argmax()) != lane.slot.example.label
         # A low-precision pass may have missed that its best string breaks the example; it did so within the budget.
         finished.append(
@@ -379,10 +383,11 @@ def attack_examples(
     budget: float,
     seed: int = 0,
     task: str = "examples",
+    position: Position = OFFICIAL_POSITION,
     batch_size: int | None = None,
 ) -> list[Record]:
     """Attack examples under a budget (FLOP per example) and return their records, in the examples' order."""
-    engine = Engine(victim, attack, budget=budget, seed=seed, task=task, batch_size=batch_size)
+    engine = Engine(victim, attack, budget=budget, seed=seed, task=task, position=position, batch_size=batch_size)
     records = {record.example_id: record for record in engine.run(examples)}
     return [records[example.id] for example in examples]
 
@@ -409,9 +414,10 @@ def _check(examples: Sequence[Example]) -> None:
         seen.add(example.id)
 
 
-def _stream(seed: int, task: str, attack: str, example_id: str) -> int:
+def _stream(seed: int, task: str, attack: str, position: Position, example_id: str) -> int:
     """The seed of an example's own random stream."""
-    key = f"{seed}\0{task}\0{attack}\0{example_id}".encode()
+    where = "" if position == OFFICIAL_POSITION else f"\0{position}"
+    key = f"{seed}\0{task}\0{attack}{where}\0{example_id}".encode()
     return int.from_bytes(hashlib.sha256(key).digest())
 
 

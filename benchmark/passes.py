@@ -266,7 +266,7 @@ def _agree(victim: Victim, shared: SharedPrefix, full: FullText) -> bool:
     example = Example(id="agreement", before="", after="", label=0)
     units = []
     for prefix in (17, 24):
-        slot = Slot(example, 10, tuple(drawn[:prefix]), tuple(drawn[30:33]), False, Window("", "", (), (), False))
+        slot = Slot(example, 10, tuple(drawn[:prefix]), tuple(drawn[30:33]), False, Window("", "", (), (), False), "")
         units.append((slot, victim.vocabulary.draw(rng, 2, 10)))
     try:
         ours = shared.logits([Unit(shared.prepare(slot), strings) for slot, strings in units])

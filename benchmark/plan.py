@@ -17,6 +17,7 @@ from .attacks import Attack
 from .batch import BatchSize
 from .budget import TIERS, cost_of_iteration, forward_cost
 from .passes import Prepared, Unit, passes_for
+from .position import OFFICIAL_POSITION, Position
 from .scoring import peak_memory
 from .settings import Settings
 from .slot import Slot, prepare_slot
@@ -46,14 +47,20 @@ class Plan:
 
 
 def plan(
-    victim: Victim, evaluation: EvaluationSet, attack: Attack, settings: Settings, batch_size: int | None = None
+    victim: Victim,
+    evaluation: EvaluationSet,
+    attack: Attack,
+    settings: Settings,
+    *,
+    position: Position = OFFICIAL_POSITION,
+    batch_size: int | None = None,
 ) -> Plan:
     """Work out a score without running it. Raises: CheckpointError when the victim cannot be attacked."""
     examples = evaluation.examples[: settings.examples]
-    slots = [prepare_slot(example, victim.vocabulary, attack.length, victim.context) for example in examples]
+    slots = [prepare_slot(each, victim.vocabulary, attack.length, victim.context, position) for each in examples]
     slots.sort(key=lambda slot: slot.tokens)
     middling, longest = slots[len(slots) // 2], slots[-1]
-    victim.logits(longest.example.text())  # says what is wrong with a victim that cannot be run at all
+    victim.logits(longest.clean)  # says what is wrong with a victim that cannot be run at all
     batch = BatchSize(batch_size, victim.device)
     passes = passes_for(victim)
 

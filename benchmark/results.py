@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..tasks import RecordError
 from .outcome import Record
+from .position import Position
 
 SCHEMA_VERSION = 1
 
@@ -44,7 +45,7 @@ class AttackPart(_Strict):
     """By which attack."""
 
     name: str
-    position: Literal["suffix"]
+    position: Annotated[Position, Field(description="Where in a text the string goes")]
     parameters: Annotated[dict[str, int | float | str | bool], Field(description="The attack's own parameters")]
 
 

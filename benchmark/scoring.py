@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from ..tasks import DataError, EvaluationSet, RecordError, UsageError
-from .attacks import Attack, attack_parameters
+from .attacks import Attack, attack_parameters, variant_name
 from .engine import Engine
 from .outcome import Progress
+from .position import OFFICIAL_POSITION, Position
 from .records import Effort, RecordFile, locked, write_atomically
 from .results import (
     AttackPart,
@@ -43,6 +44,7 @@ def score(
     settings: Settings,
     out: Path,
     *,
+    position: Position = OFFICIAL_POSITION,
     batch_size: int | None = None,
     accept_other_data: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
@@ -55,11 +57,12 @@ def score(
     `out` is in use or holds another run, ResourceError when memory or disk run out.
     """
     check_evaluation(evaluation, settings, accept_other_data)
-    files = Files.of(out, evaluation.task, attack.name)
+    parameters = attack_parameters(attack)
+    files = Files.of(out, evaluation.task, variant_name(attack.name, parameters), position)
     task_part = TaskPart(
         name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
     )
-    attack_part = AttackPart(name=attack.name, position="suffix", parameters=attack_parameters(attack))
+    attack_part = AttackPart(name=attack.name, position=position, parameters=parameters)
     victim_part = VictimPart(
         reference=victim.reference,
         revision=victim.revision,
@@ -81,6 +84,7 @@ def score(
             budget=settings.budget,
             seed=settings.seed,
             task=evaluation.task,
+            position=position,
             batch_size=batch_size,
             on_progress=_after(records, len(examples), on_progress),
         )

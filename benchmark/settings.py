@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..tasks import UsageError
 from .budget import Profile
+from .position import OFFICIAL_POSITION, Position
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Files:
     records: Path
 
     @staticmethod
-    def of(out: Path, task: str, attack: str) -> "Files":
-        name = f"{attack}-suffix"
+    def of(out: Path, task: str, attack: str, position: Position = OFFICIAL_POSITION) -> "Files":
+        """attack: as `variant_name` has it."""
+        name = f"{attack}-{position}"
         return Files(
             out / "results" / task / f"{name}.json",
             out / "traces" / task / f"{name}.parquet",

@@ -18,17 +18,21 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from ..tasks import CheckpointError, Example
+from .position import OFFICIAL_POSITION, Position, placed
 from .vocabulary import AttackVocabulary
 
 SAMPLES = 16
 WINDOWS = (24, 96, 384)
+_LINE_BREAKS: dict[Position, int] = {"suffix": 0, "infix": 4, "prefix": 4}
+"""Tokens that a position's own line may add to the text."""
 
 
 @dataclass(frozen=True)
 class Slot:
     """One example prepared for attack with strings of `length` tokens.
 
-    example: its `before` is shortened from the front where the context was too short (then `truncated`).
+    example: cut where the string goes; what stands first is shortened where the context was too short (`truncated`).
+    clean: the text without an attack.
     prefix, suffix: token ids before and after the attack string, the tokenizer's own special tokens included.
     window: text and tokens around the slot that decide whether a string survives.
     """
@@ -39,6 +43,7 @@ class Slot:
     suffix: tuple[int, ...]
     truncated: bool
     window: "Window"
+    clean: str
 
     @property
     def tokens(self) -> int:
@@ -85,13 +90,20 @@ def survivors(
     return list(zip(alive, written, strict=True))
 
 
-def prepare_slot(example: Example, vocabulary: AttackVocabulary, length: int, context: int) -> Slot:
+def prepare_slot(
+    example: Example,
+    vocabulary: AttackVocabulary,
+    length: int,
+    context: int,
+    position: Position = OFFICIAL_POSITION,
+) -> Slot:
     """Tokenize one example around its slot, shortening `before` from the front where the context is too short.
 
     length: tokens in an attack string. context: the victim's longest input, in tokens.
     Raises: CheckpointError when not even an empty `before` fits, or when no string survives in place.
     """
-    example, truncated = _fit(example, vocabulary.tokenizer, length, context)
+    original, truncated = _fit(example, vocabulary.tokenizer, length + _LINE_BREAKS[position], context)
+    example = placed(original, position)
     strings = vocabulary.draw(np.random.default_rng(0), SAMPLES, length)
     whole = Window(example.before, example.after, (), (), special=True)
     split, verdicts = _split(whole, strings, vocabulary)
@@ -114,7 +126,7 @@ def prepare_slot(example: Example, vocabulary: AttackVocabulary, length: int, co
         if narrow_split is not None and narrow_verdicts == verdicts:
             window = replace(narrow, prefix=narrow_split[0], suffix=narrow_split[1])
             break
-    return Slot(example, length, prefix, suffix, truncated, window)
+    return Slot(example, length, prefix, suffix, truncated, window, original.text())
 
 
 def _fit(example: Example, tokenizer: PreTrainedTokenizerFast, length: int, context: int) -> tuple[Example, bool]:

@@ -95,24 +95,29 @@ class Gate:
 
     @staticmethod
     def of(
-        baseline: Path | None, fail_on: Sequence[str] | None, *, tasks: Sequence[str], attacks: Sequence[str] | None
+        baseline: Path | None,
+        fail_on: Sequence[str] | None,
+        *,
+        tasks: Sequence[str],
+        attacks: Sequence[tuple[str, str]] | None,
     ) -> "Gate | None":
         """Read what is needed before anything is attacked; None without a baseline.
 
-        tasks, attacks: of the baseline, only these count; all its attacks where attacks is None. Raises: UsageError,
-        RecordError.
+        tasks, attacks: of the baseline, only these count; all its attacks where attacks is None, else names with
+        positions. Raises: UsageError, RecordError.
         """
         if baseline is None:
             if fail_on:
                 raise UsageError("--fail-on needs --baseline, the results to compare with.")
             return None
         from ..submissions.compare import parse_condition
+        from ..submissions.entry import key_of
 
         conditions = [parse_condition(each) for each in fail_on or ("regression",)]
         base = [
             result
             for result in read_results(baseline)
-            if result.task.name in tasks and (not attacks or result.attack.name in attacks)
+            if result.task.name in tasks and (not attacks or key_of(result)[1:] in attacks)
         ]
         if not base:
             raise RecordError(

@@ -1,9 +1,21 @@
 """Options that several commands have, declared once."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..benchmark import Attack
+    from ..benchmark.position import Position
+
+
+def _attack_names() -> list[str]:
+    from ..benchmark import attack_names
+
+    return attack_names()
+
 
 Profile = Annotated[str, typer.Option("--profile", "-p", help="How much to attack: quick, lite, standard or full.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all random draws.")]
@@ -20,9 +32,51 @@ Mirror = Annotated[
     Path | None,
     typer.Option("--mirror", help="A local mirror of the Hub's layout to take data sets from (or HOLDFAST_MIRROR)."),
 ]
+AttackNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attack",
+        "-a",
+        help="Attack to run, as gcg-20 with strings of so many tokens; repeat for several.",
+        show_default="the official ones",
+        autocompletion=_attack_names,
+    ),
+]
+Positions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--position",
+        help="Where in a text the string goes: suffix, infix or prefix; repeat for several.",
+        show_default="suffix",
+    ),
+]
 Registry = Annotated[
     Path | None,
     typer.Option(
         "--registry", help="The folder that has entries/ and checkpoints/.", show_default="submissions, in a checkout"
     ),
 ]
+
+
+def chosen_attacks(names: Sequence[str] | None, positions: Sequence[str] | None) -> "list[tuple[Attack, Position]]":
+    """The attacks that were asked for, each at every position that was. Raises: UsageError."""
+    from ..benchmark import OFFICIAL_ATTACKS, get_attack
+    from ..benchmark.position import OFFICIAL_POSITION, get_position
+
+    attacks = {variant(attack): attack for attack in map(get_attack, names or OFFICIAL_ATTACKS)}
+    places: list[Position] = [get_position(each) for each in dict.fromkeys(positions or [OFFICIAL_POSITION])]
+    return [(attack, place) for attack in attacks.values() for place in places]
+
+
+def variant(attack: "Attack") -> str:
+    """What an attack is called with the length of its strings, where that is not its own."""
+    from ..benchmark.attacks import attack_parameters, variant_name
+
+    return variant_name(attack.name, attack_parameters(attack))
+
+
+def title(attack: "Attack", position: "Position") -> str:
+    """An attack as progress and plans call it: with its position, unless that is the official one."""
+    from ..benchmark.position import OFFICIAL_POSITION
+
+    return variant(attack) if position == OFFICIAL_POSITION else f"{variant(attack)} {position}"

@@ -14,19 +14,26 @@ from rich.table import Table
 
 from ..tasks import OFFICIAL_TASKS, UsageError, get_task, task_names
 from .compare import FailOn, Gate
-from .options import BatchSize, Device, Dtype, Mirror, Profile, Seed
+from .options import (
+    AttackNames,
+    BatchSize,
+    Device,
+    Dtype,
+    Mirror,
+    Positions,
+    Profile,
+    Seed,
+    chosen_attacks,
+    title,
+    variant,
+)
 from .show import read_results
 from .terminal import InterruptedRunError, duration, err, out, size
 
 if TYPE_CHECKING:
     from ..benchmark import Attack, Settings, Victim
+    from ..benchmark.position import Position
     from ..tasks import EvaluationSet
-
-
-def _attack_names() -> list[str]:
-    from ..benchmark import attack_names
-
-    return attack_names()
 
 
 def score(
@@ -44,16 +51,8 @@ def score(
         ),
     ] = None,
     profile: Profile = "quick",
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--attack",
-            "-a",
-            help="Attack to run; repeat for several.",
-            show_default="the official ones",
-            autocompletion=_attack_names,
-        ),
-    ] = None,
+    attack: AttackNames = None,
+    position: Positions = None,
     examples: Annotated[int | None, typer.Option("--examples", "-n", help="Attack so many examples instead.")] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", "-b", help="Budget per example instead, like 5ms, 1s or 4e12FLOP.")
@@ -82,15 +81,7 @@ def score(
 
     An interrupted run goes on where it was when the same command is given again.
     """
-    from ..benchmark import (
-        OFFICIAL_ATTACKS,
-        Settings,
-        format_gpu_time,
-        get_attack,
-        get_profile,
-        load_victim,
-        parse_budget,
-    )
+    from ..benchmark import Settings, format_gpu_time, get_profile, load_victim, parse_budget
     from ..benchmark import score as run_score
     from ..benchmark.scoring import check_evaluation
     from .progress import shown
@@ -100,12 +91,13 @@ def score(
         settings = Settings.of(
             get_profile(profile), examples=examples, budget=None if budget is None else parse_budget(budget), seed=seed
         )
+        attacks = chosen_attacks(attack, position)
     else:
-        task, attack, settings = _as_the_baseline(baseline, attack)
+        task, attacks, settings = _as_the_baseline(baseline, attack, position)
     chosen = [get_task(name) for name in (OFFICIAL_TASKS if task == ["all"] else dict.fromkeys(task))]
-    attacks = [get_attack(name) for name in dict.fromkeys(attack or OFFICIAL_ATTACKS)]
     target = folder or default_folder(model, settings)
-    gate = Gate.of(baseline, fail_on, tasks=[each.name for each in chosen], attacks=attack)
+    only = [(variant(each), place) for each, place in attacks] if attack or position else None
+    gate = Gate.of(baseline, fail_on, tasks=[each.name for each in chosen], attacks=only)
     evaluations = [each.evaluation(mirror=mirror) for each in chosen]
     for evaluation in evaluations:
         check_evaluation(evaluation, settings, accept_other_data)
@@ -119,15 +111,16 @@ def score(
     results = []
     for evaluation in evaluations:
         of_task = []
-        for each in attacks:
+        for each, place in attacks:
             try:
-                with shown(f"{evaluation.task} × {each.name}") as display:
+                with shown(f"{evaluation.task} × {title(each, place)}") as display:
                     result = run_score(
                         victim,
                         evaluation,
                         each,
                         settings,
                         target,
+                        position=place,
                         batch_size=batch_size,
                         accept_other_data=accept_other_data,
                         on_progress=display,
@@ -158,14 +151,19 @@ def score(
         out.print_json(json.dumps([result.model_dump(mode="json") for result in results]))
 
 
-def _as_the_baseline(baseline: Path | None, attack: list[str] | None) -> "tuple[list[str], list[str], Settings]":
+def _as_the_baseline(
+    baseline: Path | None, attack: list[str] | None, position: list[str] | None
+) -> "tuple[list[str], list[tuple[Attack, Position]], Settings]":
     """Tasks, attacks and settings where no task is named: what the baseline was asked. Raises: UsageError."""
+    from ..benchmark import get_attack
     from ..submissions.release import asked_of
 
     if baseline is None:
         raise UsageError("There is nothing to score on; name a --task, or --baseline to repeat what that was asked.")
     asked = asked_of(read_results(baseline))
-    return asked.tasks, attack or asked.attacks, asked.settings
+    if attack or position:
+        return asked.tasks, chosen_attacks(attack, position), asked.settings
+    return asked.tasks, [(get_attack(name), place) for name, place in asked.attacks], asked.settings
 
 
 def default_folder(model: str, settings: "Settings") -> Path:
@@ -182,7 +180,7 @@ def default_folder(model: str, settings: "Settings") -> Path:
 def _show_plan(
     victim: "Victim",
     evaluations: "list[EvaluationSet]",
-    attacks: "list[Attack]",
+    attacks: "list[tuple[Attack, Position]]",
     settings: "Settings",
     batch_size: int | None,
     as_json: bool,
@@ -192,9 +190,13 @@ def _show_plan(
     from ..benchmark.plan import plan
 
     plans = [
-        (evaluation.task, attack.name, plan(victim, evaluation, attack, settings, batch_size))
+        (
+            evaluation.task,
+            title(attack, place),
+            plan(victim, evaluation, attack, settings, position=place, batch_size=batch_size),
+        )
         for evaluation in evaluations
-        for attack in attacks
+        for attack, place in attacks
     ]
     if as_json:
         out.print_json(json.dumps([{"task": task, "attack": attack, **asdict(each)} for task, attack, each in plans]))

@@ -136,9 +136,11 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
 
 
 def _attack_name(result: "Result") -> str:
-    """An attack's name, with its position unless that is the official one."""
-    attack = result.attack
-    return attack.name if attack.position == "suffix" else f"{attack.name} {attack.position}"
+    """An attack's name with the length of its strings and its position, where those are not the official ones."""
+    from ..submissions.entry import key_of
+
+    _, name, position = key_of(result)
+    return name if position == "suffix" else f"{name} {position}"
 
 
 def _curve_table(curves: Sequence["ReportedCurve"]) -> RenderableType:

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..tasks import OFFICIAL_TASKS, RecordError, UsageError, get_task
-from .options import BatchSize, Device, Dtype, Mirror, Profile, Registry, Seed
+from .options import (
+    AttackNames,
+    BatchSize,
+    Device,
+    Dtype,
+    Mirror,
+    Positions,
+    Profile,
+    Registry,
+    Seed,
+    chosen_attacks,
+)
 from .terminal import InterruptedRunError, err, out, visible
 
 if TYPE_CHECKING:
@@ -87,10 +98,8 @@ def new(
         ),
     ] = None,
     profile: Profile = "lite",
-    attack: Annotated[
-        list[str] | None,
-        typer.Option("--attack", "-a", help="Attack to run; repeat for several.", show_default="the official ones"),
-    ] = None,
+    attack: AttackNames = None,
+    position: Positions = None,
     seed: Seed = 0,
     scores: Annotated[
         Path | None,
@@ -106,7 +115,7 @@ def new(
 
     What is not given is asked for. An interrupted run goes on when the same command is given again.
     """
-    from ..benchmark import OFFICIAL_ATTACKS, Settings, get_attack, get_profile
+    from ..benchmark import Settings, get_profile
     from ..submissions.entry import find_registry
     from ..submissions.manifest import Defence, Licence, Line, Slug
     from ..submissions.new import Draft, Scoring, create_entry
@@ -142,7 +151,7 @@ def new(
     )
     scoring = Scoring(
         settings=Settings.of(get_profile(profile), seed=seed),
-        attacks=[get_attack(each) for each in dict.fromkeys(attack or OFFICIAL_ATTACKS)],
+        attacks=chosen_attacks(attack, position),
         work=scores or Path("scores") / checked_slug,
         device=device,
         dtype=dtype,

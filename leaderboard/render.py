@@ -77,7 +77,7 @@ def task_title(name: str) -> str:
 
 
 def label(name: str) -> str:
-    """An attack, position or defence as people read it: random_token-suffix -> random token, suffix."""
+    """An attack, position or defence as people read it: gcg-20-suffix -> GCG, 20 tokens, suffix."""
     attack, dash, position = name.rpartition("-")
     if dash and position in ("suffix", "infix", "prefix"):
         return f"{_attack(attack)}, {position}"
@@ -85,4 +85,7 @@ def label(name: str) -> str:
 
 
 def _attack(name: str) -> str:
+    attack, dash, length = name.rpartition("-")
+    if dash and length.isdecimal():
+        return f"{_attack(attack)}, {length} tokens"
     return name.upper() if name in ("gcg", "beast") else name.replace("_", " ").replace("-", " ")

@@ -14,7 +14,7 @@ from ..benchmark.digest import checkpoint_digest
 from ..benchmark.results import Result, parse_result, sha256
 from ..tasks import RecordError
 from .consistency import contradictions, trace_contradictions
-from .entry import Key, checkpoint_in_registry, file_of, keys_in
+from .entry import Key, checkpoint_in_registry, file_of, key_of, keys_in
 from .evidence import read_evidence
 from .limits import (
     ENTRY_BYTES,
@@ -31,10 +31,10 @@ from .traces import read_trace
 
 _FILES = re.compile(
     r"submission\.yaml|"
-    r"(results|evidence|curves)/[a-z0-9_-]+/[a-z0-9_]+-[a-z0-9]+\.json|"
-    r"traces/[a-z0-9_-]+/[a-z0-9_]+-[a-z0-9]+\.parquet|"
+    r"(results|evidence|curves)/[a-z0-9_-]+/[a-z0-9_]+(-[0-9]+)?-[a-z]+\.json|"
+    r"traces/[a-z0-9_-]+/[a-z0-9_]+(-[0-9]+)?-[a-z]+\.parquet|"
     # What a verification that was killed while it wrote leaves behind; the next one replaces it.
-    r"evidence/[a-z0-9_-]+/\.[a-z0-9_]+-[a-z0-9]+\.json\.partial"
+    r"evidence/[a-z0-9_-]+/\.[a-z0-9_]+(-[0-9]+)?-[a-z]+\.json\.partial"
 )
 
 
@@ -109,7 +109,7 @@ def _about_results(folder: Path, registry: Path, manifest: Manifest) -> Iterator
             yield Problem(path, _without_path(error, path))
             continue
         results[key] = result
-        said = Key(result.task.name, result.attack.name, result.attack.position)
+        said = key_of(result)
         if said != key:
             yield Problem(path, f"the result is of {_short(said)}, and its name says {_short(key)}.")
         yield from (Problem(path, problem) for problem in contradictions(result))

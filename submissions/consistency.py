@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from ..benchmark import PROFILES, get_attack
-from ..benchmark.attacks import Attack, attack_parameters
+from ..benchmark import PROFILES
+from ..benchmark.attacks import Attack, attack_parameters, recorded_attack
 from ..benchmark.budget import backward_cost, cost_of_iteration, forward_cost
 from ..benchmark.results import ExamplePart, Result, summarize
 from ..tasks import UsageError, get_task
@@ -23,13 +23,13 @@ def contradictions(result: Result) -> Iterator[str]:
     yield from _about_the_task(result)
     attack = None
     try:
-        attack = get_attack(result.attack.name)
+        attack = recorded_attack(result.attack.name, result.attack.parameters)
     except UsageError as error:
         yield f"attack.name: {error}"
     if attack and result.attack.parameters != attack_parameters(attack):
         yield (
-            f"attack.parameters: they are not the official ones of {result.attack.name}, {attack_parameters(attack)}; "
-            "score again without changing them."
+            f"attack.parameters: they are not those of {result.attack.name}, {attack_parameters(attack)}; score again "
+            "without changing them."
         )
     yield from _about_the_settings(result)
     yield from _about_the_summary(result)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from ..benchmark.attacks import variant_name
 from ..benchmark.results import Result, parse_result, sha256
 from ..tasks import RecordError, UsageError
 from .evidence import LEVELS, Evidence, Level, read_evidence
@@ -35,6 +36,12 @@ class Key(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.task} × {self.attack}-{self.position}"
+
+
+def key_of(result: Result) -> Key:
+    """What a result is about."""
+    attack = result.attack
+    return Key(result.task.name, variant_name(attack.name, attack.parameters), attack.position)
 
 
 def file_of(entry: Path, kind: str, key: Key) -> Path:

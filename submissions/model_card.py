@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from ..benchmark import PROFILES, TIERS, Result, format_gpu_time
 from ..benchmark.curves import Proportion
+from ..benchmark.position import OFFICIAL_POSITION
 from ..tasks import RecordError
 from .claims import RANKED, Claim, claims_of
-from .entry import Entry
+from .entry import Entry, key_of
 from .manifest import HubCheckpoint, RegistryCheckpoint
 
 BEGIN, END = "<!-- holdfast:begin -->", "<!-- holdfast:end -->"
@@ -141,7 +142,7 @@ def _commands(entry: Entry, task: str, claims: Sequence[Claim]) -> list[str]:
     results = {id(result): result for claim in claims for result in claim.results}.values()
     by_settings: dict[tuple[str, ...], list[str]] = {}
     for result in results:
-        by_settings.setdefault(_settings(result), []).append(result.attack.name)
+        by_settings.setdefault(_settings(result), []).append(key_of(result).attack)
     return [
         shlex.join(
             [
@@ -156,6 +157,8 @@ def _commands(entry: Entry, task: str, claims: Sequence[Claim]) -> list[str]:
 
 def _settings(result: Result) -> tuple[str, ...]:
     seed = ("--seed", str(result.seed)) if result.seed else ()
+    if result.attack.position != OFFICIAL_POSITION:
+        seed = ("--position", result.attack.position, *seed)
     if result.profile in PROFILES:
         return ("--profile", result.profile, *seed)
     budget = f"{result.budget:g}" if float(f"{result.budget:g}") == result.budget else repr(result.budget)

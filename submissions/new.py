@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..benchmark import Attack, Progress, Result, Settings, Victim, load_victim, score
+from ..benchmark.attacks import attack_parameters, variant_name
 from ..benchmark.digest import checkpoint_digest
+from ..benchmark.position import Position
 from ..benchmark.records import write_atomically
 from ..benchmark.results import result_json
 from ..benchmark.settings import Files
 from ..tasks import CheckpointError, RecordError, Task, UsageError
 from .check import check_entry
-from .entry import Key, file_of
+from .entry import Key, file_of, key_of
 from .limits import REGISTRY_CHECKPOINT_BYTES
 from .manifest import (
     MANIFEST_FILE,
@@ -60,10 +62,10 @@ class Draft:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How checkpoints are scored, and where unfinished scores are kept."""
+    """How checkpoints are scored, and where unfinished scores are kept. attacks: each with a position."""
 
     settings: Settings
-    attacks: Sequence[Attack]
+    attacks: Sequence[tuple[Attack, Position]]
     work: Path
     device: str | None = None
     dtype: str | None = None
@@ -86,20 +88,21 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
         victim = load_victim(draft.checkpoints[task.name], device=scoring.device, dtype=scoring.dtype)
         checkpoint = _checkpoint_of(victim, registry)
         evaluation = task.evaluation(mirror=scoring.mirror)
-        for attack in scoring.attacks:
-            with display(f"{task.name} × {attack.name}") as report:
+        for attack, position in scoring.attacks:
+            name = variant_name(attack.name, attack_parameters(attack))
+            with display(f"{task.name} × {name}-{position}") as report:
                 result = score(
                     victim,
                     evaluation,
                     attack,
                     scoring.settings,
                     scoring.work,
+                    position=position,
                     batch_size=scoring.batch_size,
                     on_progress=report,
                 )
-            key = Key(task.name, attack.name, result.attack.position)
-            trace = Files.of(scoring.work, task.name, attack.name).trace
-            results[key] = (trace, _named(result, checkpoint))
+            trace = Files.of(scoring.work, task.name, name, position).trace
+            results[key_of(result)] = (trace, _named(result, checkpoint))
         entries[task.name] = TaskEntry(
             checkpoint=checkpoint,
             parameters=victim.parameters,

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmark import Result, Settings, get_attack, load_victim, score
-from ..benchmark.attacks import attack_parameters
+from ..benchmark import Result, Settings, load_victim, score
+from ..benchmark.attacks import attack_parameters, recorded_attack
+from ..benchmark.position import Position
 from ..tasks import RecordError, UsageError, get_task
+from .entry import key_of
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of a release: task and attack names, and the settings of all its scores."""
+    """What was asked of a release: tasks by name, attacks by name and position, and the settings of all its scores."""
 
     tasks: list[str]
-    attacks: list[str]
+    attacks: list[tuple[str, Position]]
     settings: Settings
 
 
@@ -28,7 +30,7 @@ def asked_of(baseline: Sequence[Result]) -> Asked:
         )
     return Asked(
         tasks=list(dict.fromkeys(each.task.name for each in baseline)),
-        attacks=list(dict.fromkeys(each.attack.name for each in baseline)),
+        attacks=list(dict.fromkeys((key_of(each).attack, each.attack.position) for each in baseline)),
         settings=settings.pop(),
     )
 
@@ -47,10 +49,9 @@ def score_like(
     versions of a task or attack than are installed here, and what scoring raises.
     """
     tasks = {each.task.name: get_task(each.task.name) for each in baseline}
-    attacks = {each.attack.name: get_attack(each.attack.name) for each in baseline}
     for result in baseline:
         # Whatever cannot be repeated is said before anything is attacked.
-        task, attack = tasks[result.task.name], attacks[result.attack.name]
+        task, attack = tasks[result.task.name], recorded_attack(result.attack.name, result.attack.parameters)
         if result.task.digest != task.digest:
             raise RecordError(
                 f"The baseline was scored on other examples of {task.name} (version {result.task.version}) than this "
@@ -66,5 +67,6 @@ def score_like(
     scored = []
     for result in baseline:
         settings = Settings(result.profile, len(result.records), result.budget, result.seed)
-        scored.append(score(victim, evaluations[result.task.name], attacks[result.attack.name], settings, out))
+        attack, position = recorded_attack(result.attack.name, result.attack.parameters), result.attack.position
+        scored.append(score(victim, evaluations[result.task.name], attack, settings, out, position=position))
     return scored

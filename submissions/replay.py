@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..benchmark import get_attack
+from ..benchmark.attacks import recorded_attack
 from ..benchmark.engine import margins
+from ..benchmark.position import Position
 from ..benchmark.results import ExamplePart, Result
 from ..benchmark.slot import Slot, prepare_slot, survivors
 from ..benchmark.victim import Victim
@@ -40,7 +41,7 @@ class Replayer:
     def __init__(self, victim: Victim, evaluation: EvaluationSet) -> None:
         self.victim = victim
         self.evaluation = evaluation
-        self._slots: dict[tuple[str, int], Slot | CheckpointError] = {}
+        self._slots: dict[tuple[str, int, Position], Slot | CheckpointError] = {}
         self._clean: dict[str, np.ndarray] = {}
 
     def replay(self, result: Result, rows: Sequence[TraceRow]) -> tuple[list[str], Replay]:
@@ -52,9 +53,9 @@ class Replayer:
         problems = [*self._about_the_data(result, rows), *self._about_the_victim(result)]
         replay = Answers(tolerance=0.0)
         if not problems:
-            length = get_attack(result.attack.name).length
+            length = recorded_attack(result.attack.name, result.attack.parameters).length
             examples = self.evaluation.examples[: len(result.records)]
-            slots = [self._slot(example, length) for example in examples]
+            slots = [self._slot(example, length, result.attack.position) for example in examples]
             usable = [slot for slot in slots if isinstance(slot, Slot)]
             replay = Answers(self._tolerance([self._answer_without_attack(slot) for slot in usable]))
             texts = self._written(slots, rows)
@@ -120,20 +121,19 @@ class Replayer:
             if getattr(said, field) != value
         ]
 
-    def _slot(self, example: Example, length: int) -> Slot | CheckpointError:
-        key = (example.id, length)
+    def _slot(self, example: Example, length: int, position: Position) -> Slot | CheckpointError:
+        key = (example.id, length, position)
         if key not in self._slots:
             try:
-                self._slots[key] = prepare_slot(example, self.victim.vocabulary, length, self.victim.context)
+                self._slots[key] = prepare_slot(example, self.victim.vocabulary, length, self.victim.context, position)
             except CheckpointError as error:
                 self._slots[key] = error
         return self._slots[key]
 
     def _answer_without_attack(self, slot: Slot) -> np.ndarray:
-        text = slot.example.text()
-        if text not in self._clean:
-            self._clean[text] = self.victim.logits(text)
-        return self._clean[text]
+        if slot.clean not in self._clean:
+            self._clean[slot.clean] = self.victim.logits(slot.clean)
+        return self._clean[slot.clean]
 
     @staticmethod
     def _tolerance(clean: Sequence[np.ndarray]) -> float:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import binomtest
 
-from ..benchmark import attack_examples, get_attack
+from ..benchmark import attack_examples
+from ..benchmark.attacks import recorded_attack
 from ..benchmark.results import ExamplePart, Result
 from ..benchmark.scoring import device_name, software_versions
 from ..benchmark.victim import Victim
@@ -37,10 +38,11 @@ def reproduce(
     records = attack_examples(
         victim,
         [example for example in evaluation.examples if example.id in ids],
-        get_attack(result.attack.name),
+        recorded_attack(result.attack.name, result.attack.parameters),
         budget=budget,
         seed=result.seed,
         task=result.task.name,
+        position=result.attack.position,
     )
     now = {record.example_id: record.break_cost for record in records}
     costs = [(record.id, _cost(record.break_cost, budget), _cost(now[record.id], budget)) for record in drawn]

@@ -31,7 +31,7 @@ MEMORY = 4_000_000_000
 """Bytes that a verification may take, beside four times the weights: as they are stored, in 16 and in 32 bits."""
 SECONDS = 3_600.0
 """Wall time for one entry."""
-_KEY = re.compile(r"[a-z0-9_-]+/[a-z0-9_]+/[a-z0-9]+")
+_KEY = re.compile(r"[a-z0-9_-]+/[a-z0-9_-]+/[a-z0-9]+")
 
 
 _CARDS = Path("/dev/nvidiactl")

@@ -5,7 +5,9 @@ there that follows the `Attack` protocol, is a frozen dataclass (its fields are 
 and can be made without arguments.
 """
 
-from dataclasses import asdict, fields, is_dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 from ...tasks import Registry, UsageError
@@ -13,6 +15,10 @@ from .protocol import Attack, Search, SlotGradient
 
 OFFICIAL_ATTACKS = ("random_token", "gcg")
 """The attacks of the official adversary, in the order in which they run."""
+
+_VARIANT = re.compile(r"(.+)-([1-9]\d{0,3})")
+LONGEST = 50
+"""Tokens in an attack string at most; longer ones would be prompts of their own."""
 
 _ATTACKS = Registry("holdfast.attacks", "attack", OFFICIAL_ATTACKS, "holdfast.benchmark.attacks.")
 
@@ -23,10 +29,13 @@ def attack_names() -> list[str]:
 
 
 def get_attack(name: str) -> Attack:
-    """The attack of that name, with its official parameters.
+    """The attack of that name, with its official parameters; `gcg-20` is `gcg` with strings of 20 tokens.
 
     Raises: UsageError when there is none, or when the package that announces it cannot be loaded.
     """
+    variant = _VARIANT.fullmatch(name)
+    if variant and name not in attack_names() and variant[1] in attack_names():
+        return with_length(get_attack(variant[1]), int(variant[2]))
     kind = _ATTACKS.load(name)
     try:
         attack = kind() if isinstance(kind, type) else None
@@ -49,4 +58,46 @@ def attack_parameters(attack: Attack) -> dict[str, Any]:
     return asdict(attack)  # type: ignore[call-overload]
 
 
-__all__ = ["OFFICIAL_ATTACKS", "Attack", "Search", "SlotGradient", "attack_names", "attack_parameters", "get_attack"]
+def with_length(attack: Attack, length: int) -> Attack:
+    """The attack with strings of another length. Raises: UsageError where it has no such parameter."""
+    if length == attack.length:
+        return attack
+    if "length" not in attack_parameters(attack):
+        raise UsageError(f"The attack {attack.name} writes strings of {attack.length} tokens and of no other length.")
+    if not 1 <= length <= LONGEST:
+        raise UsageError(f"An attack string has 1 to {LONGEST} tokens, not {length}.")
+    return replace(attack, length=length)  # type: ignore[type-var]
+
+
+def recorded_attack(name: str, parameters: Mapping[str, Any]) -> Attack:
+    """The attack of a result: that of its name, with the length that its parameters record.
+
+    Raises: UsageError when there is no such attack, or it has no such length.
+    """
+    attack = get_attack(name)
+    length = parameters.get("length", attack.length)
+    return with_length(attack, length) if isinstance(length, int) else attack
+
+
+def variant_name(name: str, parameters: Mapping[str, Any]) -> str:
+    """What files and tables call an attack: its name, with the length of its strings where that is not its own."""
+    length = parameters.get("length")
+    try:
+        usual = get_attack(name).length
+    except UsageError:
+        return name
+    return f"{name}-{length}" if isinstance(length, int) and length != usual else name
+
+
+__all__ = [
+    "OFFICIAL_ATTACKS",
+    "Attack",
+    "Search",
+    "SlotGradient",
+    "attack_names",
+    "attack_parameters",
+    "get_attack",
+    "recorded_attack",
+    "variant_name",
+    "with_length",
+]

@@ -105,7 +105,7 @@ def test_random_tokens_break_an_example_where_a_plain_loop_does(decoder):
         if not record.clean_correct:
             continue
         slot = prepare_slot(example, decoder.vocabulary, 10, decoder.context)
-        rng = np.random.default_rng(_stream(0, "examples", "random_token", example.id))
+        rng = np.random.default_rng(_stream(0, "examples", "random_token", "suffix", example.id))
         first_string(decoder, slot, rng)
         tried = 0
         while tried < record.iterations:
