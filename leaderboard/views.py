@@ -45,7 +45,7 @@ def standings_of(entry: Entry) -> dict[tuple[str, str], Standing]:
     found: dict[tuple[str, str], Standing] = {}
     for task in {key.task for key in (*entry.results, *entry.curves)}:
         for claim in claims_of(entry, task):
-            found[task, claim.attack] = Measured(claim.survival, claim.evidence, tuple(claim.flags), claim.attackers)
+            found[task, claim.attack] = Measured(claim.survival, claim.evidence, claim.flags, claim.attackers)
         for key, curve in entry.curves.items():
             if key.task == task:
                 found[task, f"{key.attack}-{key.position}"] = Reported.of(curve)

@@ -11,6 +11,7 @@ from ..benchmark.curves import Proportion, Survival, clean_accuracy, robust_accu
 from .adversary import OFFICIAL_ADVERSARY, official_adversary
 from .entry import Entry
 from .evidence import Level
+from .flags import flags_of
 
 RANKED = 200
 """Examples from which on a result is ranked; one over fewer is a preview."""
@@ -19,7 +20,7 @@ RANKED = 200
 @dataclass(frozen=True)
 class Claim:
     """How a victim held against one attack. attack: its name and position, as in gcg-suffix, or official-adversary.
-    evidence: the weakest among the results that it follows from.
+    evidence: the weakest among the results that it follows from. flags: all of theirs, in alphabetic order.
     """
 
     task: str
@@ -27,6 +28,7 @@ class Claim:
     survival: Survival
     evidence: Level
     results: tuple[Result, ...]
+    flags: tuple[str, ...]
 
     @property
     def examples(self) -> int:
@@ -47,21 +49,26 @@ class Claim:
         """The attacks that were run."""
         return tuple(result.attack.name for result in self.results)
 
-    @property
-    def flags(self) -> list[str]:
-        return sorted({flag for result in self.results for flag in result.flags})
-
 
 def claims_of(entry: Entry, task: str) -> list[Claim]:
     """The claims about one task: the official adversary first, then the attacks by name."""
     keys = sorted(key for key in entry.results if key.task == task)
+    flags = {key: flags_of(entry.results[key], [entry.results[each] for each in keys]) for key in keys}
     claims = [
-        Claim(task, f"{key.attack}-{key.position}", entry.results[key], entry.level_of(key), (entry.results[key],))
+        Claim(
+            task,
+            f"{key.attack}-{key.position}",
+            entry.results[key],
+            entry.level_of(key),
+            (entry.results[key],),
+            tuple(flags[key]),
+        )
         for key in keys
     ]
     official = [key for key in keys if key.position == "suffix" and key.attack in OFFICIAL_ATTACKS]
     if len(official) == len(OFFICIAL_ATTACKS):
         results = tuple(entry.results[key] for key in official)
         name = OFFICIAL_ADVERSARY.replace(" ", "-")
-        claims.insert(0, Claim(task, name, official_adversary(results), entry.weakest(official), results))
+        every = tuple(sorted({flag for key in official for flag in flags[key]}))
+        claims.insert(0, Claim(task, name, official_adversary(results), entry.weakest(official), results, every))
     return claims

@@ -9,6 +9,7 @@ from ...benchmark import Result
 from ...benchmark.results import RunPart
 from ...submissions.entry import Entry, Key
 from ...submissions.evidence import LEVELS, Evidence, Level
+from ...submissions.flags import flags_of
 from ...submissions.manifest import TaskEntry
 from ...submissions.reported import ReportedCurve
 from ..citation import bibtex_of, bibtex_of_source
@@ -178,7 +179,7 @@ def raised_by(entry: Entry) -> list[Raised]:
     """The flags of all results, by name."""
     where: dict[str, list[str]] = {}
     for key in _keys(entry.results):
-        for name in sorted(set(entry.results[key].flags)):
+        for name in flags_of(entry.results[key], list(entry.results.values())):
             where.setdefault(name, []).append(str(key))
     return [Raised(flag(name), where[name]) for name in sorted(where)]
 
