@@ -36,7 +36,7 @@ def show(
     results = [result for given in paths if not _curve_files(given) for result in read_results(given)]
     groups = _by_task(results)
     if as_json:
-        found = [figures(result) for result in results]
+        found = [figures(result, results) for result in results]
         found += [_adversary_figures(adversary, group) for group in groups if (adversary := _adversary(group))]
         out.print_json(json.dumps([*found, *(_curve_figures(curve) for curve in curves)]))
         return
@@ -76,10 +76,16 @@ def _read_curves(path: Path) -> list["ReportedCurve"]:
 def _adversary(results: Sequence["Result"]) -> "OfficialAdversary | None":
     """The official adversary over the results of one victim on one task, where every official attack is among them."""
     from ..benchmark import OFFICIAL_ATTACKS
-    from ..submissions.adversary import is_official, official_adversary
+    from ..submissions.adversary import official_adversary
 
-    official = [result for result in results if is_official(result) and result.attack.position == "suffix"]
+    official = _official(results)
     return official_adversary(official) if len(official) == len(OFFICIAL_ATTACKS) else None
+
+
+def _official(results: Sequence["Result"]) -> list["Result"]:
+    from ..submissions.adversary import is_official
+
+    return [result for result in results if is_official(result) and result.attack.position == "suffix"]
 
 
 def _by_task(results: Sequence["Result"]) -> list[list["Result"]]:
@@ -94,6 +100,7 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
     from ..benchmark import format_gpu_time
     from ..benchmark.curves import clean_accuracy
     from ..submissions.adversary import OFFICIAL_ADVERSARY
+    from ..submissions.flags import flags_of
     from .chart import chart
 
     first = results[0]
@@ -127,10 +134,12 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
         ("wall time", lambda result: duration(result.run.seconds.total)),
         ("model / tokens / rest", time_shares),
         ("peak memory", lambda result: size(result.run.peak_memory)),
-        ("flags", lambda result: ", ".join(result.flags) or "none"),
     ):
         nobody = [""] if adversary else []
         table.add_row(label, *nobody, *(Text(visible(cell(result))) for result in results))
+    flagged = [*([_official(results)] if adversary else []), *([result] for result in results)]
+    names = (visible(", ".join(flags_of(each, results)) or "none") for each in flagged)
+    table.add_row("flags", *(Text(name, overflow="fold") for name in names))
     curves = chart([(visible(_attack_name(result)), result) for result in results])
     return Group(heading, Text(), table, Text(), curves, Text())
 
@@ -207,20 +216,23 @@ def time_shares(result: "Result") -> str:
     return " / ".join(f"{part / seconds.total:.0%}" for part in parts)
 
 
-def figures(result: "Result") -> dict[str, object]:
-    """The derived figures of a result, for JSON."""
+def figures(result: "Result", beside: Sequence["Result"] = ()) -> dict[str, object]:
+    """The derived figures of a result, for JSON. beside: the results that are shown with it."""
+    from ..submissions.flags import flags_of
+
     return {
         "task": result.task.name,
         "attack": result.attack.name,
         "position": result.attack.position,
         "victim": result.victim.reference,
         **_figures(result),
-        "flags": result.flags,
+        "flags": flags_of([result], beside),
     }
 
 
 def _adversary_figures(adversary: "OfficialAdversary", results: Sequence["Result"]) -> dict[str, object]:
     from ..submissions.adversary import OFFICIAL_ADVERSARY
+    from ..submissions.flags import flags_of
 
     return {
         "task": adversary.task.name,
@@ -228,7 +240,7 @@ def _adversary_figures(adversary: "OfficialAdversary", results: Sequence["Result
         "position": adversary.position,
         "victim": adversary.victim.reference,
         **_figures(adversary),
-        "flags": sorted({flag for result in results for flag in result.flags}),
+        "flags": flags_of(_official(results), results),
     }
 
 

@@ -53,22 +53,14 @@ class Claim:
 def claims_of(entry: Entry, task: str) -> list[Claim]:
     """The claims about one task: the official adversary first, then the attacks by name."""
     keys = sorted(key for key in entry.results if key.task == task)
-    flags = {key: flags_of(entry.results[key], [entry.results[each] for each in keys]) for key in keys}
+    beside = [entry.results[key] for key in keys]
     claims = [
-        Claim(
-            task,
-            f"{key.attack}-{key.position}",
-            entry.results[key],
-            entry.level_of(key),
-            (entry.results[key],),
-            tuple(flags[key]),
-        )
-        for key in keys
+        Claim(task, f"{key.attack}-{key.position}", result, entry.level_of(key), (result,), flags_of([result], beside))
+        for key, result in zip(keys, beside, strict=True)
     ]
     official = [key for key in keys if key.position == "suffix" and key.attack in OFFICIAL_ATTACKS]
     if len(official) == len(OFFICIAL_ATTACKS):
         results = tuple(entry.results[key] for key in official)
-        name = OFFICIAL_ADVERSARY.replace(" ", "-")
-        every = tuple(sorted({flag for key in official for flag in flags[key]}))
-        claims.insert(0, Claim(task, name, official_adversary(results), entry.weakest(official), results, every))
+        name, level = OFFICIAL_ADVERSARY.replace(" ", "-"), entry.weakest(official)
+        claims.insert(0, Claim(task, name, official_adversary(results), level, results, flags_of(results, beside)))
     return claims

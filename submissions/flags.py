@@ -23,12 +23,14 @@ nothing about gradients.
 """
 
 
-def flags_of(result: Result, beside: Sequence[Result]) -> list[str]:
-    """All flags of a result in alphabetic order. beside: other results of the same entry, or of the same run."""
-    found = {*result.flags, *answer_flags(result.records)}
-    if any(worse_than_random(result, other) for other in beside):
-        found.add(WORSE_THAN_RANDOM)
-    return sorted(found)
+def flags_of(results: Sequence[Result], beside: Sequence[Result]) -> tuple[str, ...]:
+    """All flags of some results, each once, in alphabetic order. beside: what stands with them in an entry or a run."""
+    found: set[str] = set()
+    for result in results:
+        found.update(result.flags, answer_flags(result.records))
+        if any(worse_than_random(result, other) for other in beside):
+            found.add(WORSE_THAN_RANDOM)
+    return tuple(sorted(found))
 
 
 def worse_than_random(result: Result, other: Result) -> bool:

@@ -179,7 +179,7 @@ def raised_by(entry: Entry) -> list[Raised]:
     """The flags of all results, by name."""
     where: dict[str, list[str]] = {}
     for key in _keys(entry.results):
-        for name in flags_of(entry.results[key], list(entry.results.values())):
+        for name in flags_of([entry.results[key]], list(entry.results.values())):
             where.setdefault(name, []).append(str(key))
     return [Raised(flag(name), where[name]) for name in sorted(where)]
 

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_results import made
 
 from holdfast.benchmark import Result
+from holdfast.benchmark.results import result_json
 from holdfast.cli import main
 from holdfast.cli.terminal import duration, size, visible
 from holdfast.tasks import OFFICIAL_TASKS, get_task
@@ -194,6 +196,18 @@ def test_the_derived_figures_are_shown_as_json(holdfast, scored):
         assert (each["task"], each["examples"], each["flags"]) == ("password-match", 4, [])
         assert set(each["clean_accuracy"]) == {"value", "low", "high", "bound"}
         assert each["robust_accuracy"][-1]["cost"] == 3e9
+
+
+def test_a_gradient_attack_that_random_tokens_outdo_is_flagged_where_both_are_shown(holdfast, tmp_path):
+    for attack, outcomes in (("gcg", [None] * 5), ("random_token", [10**10] * 5)):
+        (tmp_path / f"{attack}.json").write_bytes(result_json(made(outcomes, attack=attack)))
+    flags = re.compile(r"^flags .*$", re.MULTILINE)
+    [shown] = flags.findall(holdfast("show", tmp_path).out)
+    assert shown.split()[-1] == "none"
+    assert shown.count("worse-than-r") == 2
+    assert flags.findall(holdfast("show", tmp_path / "gcg.json").out)[0].split() == ["flags", "none"]
+    figures = json.loads(holdfast("show", tmp_path, "--json").out)
+    assert [each["flags"] for each in figures] == [["worse-than-random"], [], ["worse-than-random"]]
 
 
 def test_a_result_of_somebody_elses_cannot_drive_the_terminal(holdfast, scored, tmp_path):

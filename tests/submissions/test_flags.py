@@ -48,8 +48,8 @@ def entry_with(*results: Result) -> Entry:
 def test_a_gradient_attack_that_breaks_fewer_than_random_tokens_is_flagged() -> None:
     """Five examples that only random tokens broke, and none that only GCG did: p = 1/32."""
     gcg, other = made([HELD] * 5 + [EARLY] * 5), random_tokens([EARLY] * 10)
-    assert flags_of(gcg, [gcg, other]) == ["worse-than-random"]
-    assert flags_of(other, [gcg, other]) == []
+    assert flags_of([gcg], [gcg, other]) == ("worse-than-random",)
+    assert flags_of([other], [gcg, other]) == ()
 
 
 def test_four_examples_could_be_chance() -> None:
@@ -137,4 +137,4 @@ def test_a_result_from_before_the_checks_says_what_its_records_say() -> None:
 
 def test_recorded_flags_stay_and_none_is_shown_twice() -> None:
     recorded = made([HELD, WRONG] * 20).model_copy(update={"flags": ["near-chance", "batch-dependent"]})
-    assert flags_of(recorded, []) == ["batch-dependent", "constant-predictor", "near-chance"]
+    assert flags_of([recorded], []) == ("batch-dependent", "constant-predictor", "near-chance")
