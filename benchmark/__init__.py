@@ -17,12 +17,14 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from .engine import Engine, attack_examples
+    from .health import health_flags
     from .scoring import score
     from .victim import Victim, load_victim
 
 _WITH_PYTORCH = {
     "Engine": "engine",
     "attack_examples": "engine",
+    "health_flags": "health",
     "score": "scoring",
     "Victim": "victim",
     "load_victim": "victim",
@@ -48,6 +50,7 @@ __all__ = [
     "format_gpu_time",
     "get_attack",
     "get_profile",
+    "health_flags",
     "load_victim",
     "parse_budget",
     "read_result",

@@ -13,6 +13,8 @@ import torch
 from ..tasks import DataError, EvaluationSet, RecordError, UsageError
 from .attacks import Attack, attack_parameters, variant_name
 from .engine import Engine
+from .flags import OTHER_DATA, answer_flags
+from .health import health_flags
 from .outcome import Progress
 from .position import OFFICIAL_POSITION, Position
 from .records import Effort, RecordFile, locked, write_atomically
@@ -32,9 +34,6 @@ from .results import (
 )
 from .settings import Files, Settings
 from .victim import Victim
-
-OTHER_DATA = "other-data"
-"""Flag of a result whose examples are not the official ones."""
 
 
 def score(
@@ -92,6 +91,9 @@ def score(
             records.add(record, _effort(engine))
         ordered = [records.records[example.id] for example in examples]
         trace = trace_bytes(ordered)
+        # Before the health checks, so that what the attack took is without them.
+        run = _run_part(engine, records.effort(_effort(engine)), sum(record.cost for record in ordered))
+        raised = health_flags(victim, examples, length=attack.length, position=position)
         result = Result(
             task=task_part,
             attack=attack_part,
@@ -101,9 +103,9 @@ def score(
             budget=settings.budget,
             summary=summarize(ordered),
             records=example_parts(ordered),
-            flags=[] if evaluation.matches else [OTHER_DATA],
+            flags=sorted([*answer_flags(ordered), *raised, *([] if evaluation.matches else [OTHER_DATA])]),
             trace_sha256=sha256(trace),
-            run=_run_part(engine, records.effort(_effort(engine)), sum(record.cost for record in ordered)),
+            run=run,
         )
         write_atomically(files.trace, trace)
         write_atomically(files.result, result_json(result))

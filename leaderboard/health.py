@@ -7,6 +7,17 @@ checks, Croce and Hein 2020].
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..benchmark.flags import (
+    BATCH_DEPENDENT,
+    CONSTANT_PREDICTOR,
+    LENGTH_DEPENDENT,
+    NEAR_CHANCE,
+    NON_DETERMINISTIC,
+    NON_FINITE_GRADIENT,
+    OTHER_DATA,
+    VANISHING_GRADIENT,
+    WORSE_THAN_RANDOM,
+)
 from .text import plain
 
 
@@ -20,43 +31,48 @@ class Flag:
 
 
 _KNOWN = {
-    "other-data": (
+    OTHER_DATA: (
         "Other data",
         "The examples are not the official ones of the task, so this result is not comparable with others.",
     ),
-    "non-deterministic": (
+    NON_DETERMINISTIC: (
         "Not deterministic",
-        "The same text got different outputs when it was run twice, so an attack that failed may succeed on a second "
+        "The same text got different outputs when it was run again, so an attack that failed may succeed on a second "
         "try.",
     ),
-    "batch-dependent": (
+    BATCH_DEPENDENT: (
         "Depends on the batch",
         "Outputs changed with the other texts in the batch or with padding, so what the attack saw is not always what "
         "a single text gets.",
     ),
-    "vanishing-gradient": (
+    LENGTH_DEPENDENT: (
+        "Refuses long texts",
+        "Long texts within the context are refused, or all get one and the same answer, which no attack string can "
+        "change.",
+    ),
+    VANISHING_GRADIENT: (
         "Vanishing gradient",
         "Gradients with respect to the attack string are zero or nearly so: a gradient attack searches blindly, and "
         "holding against it says little.",
     ),
-    "non-finite-gradient": (
+    NON_FINITE_GRADIENT: (
         "Non-finite gradient",
         "Gradients with respect to the attack string are infinite or not numbers: a gradient attack searches blindly, "
         "and holding against it says little.",
     ),
-    "worse-than-random": (
+    WORSE_THAN_RANDOM: (
         "Worse than random tokens",
-        "The gradient attack broke fewer examples than random tokens did at the same cost, a sign of gradients that "
-        "mislead it.",
+        "The gradient attack broke significantly fewer examples than random tokens did at the same cost, a sign of "
+        "gradients that mislead it.",
     ),
-    "constant-predictor": (
+    CONSTANT_PREDICTOR: (
         "Constant predictor",
         "The victim gives nearly every text the same label, so that no attack string can change its mind; half of the "
         "examples are wrong to begin with.",
     ),
-    "near-chance": (
+    NEAR_CHANCE: (
         "Clean accuracy near chance",
-        "Without any attack the victim is hardly better than guessing, so there is little to break.",
+        "Without any attack the victim is not shown to be better than guessing, so there is little to break.",
     ),
 }
 

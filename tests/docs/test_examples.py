@@ -23,7 +23,7 @@ def blocks(document: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/api.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/api.md", "docs/health-checks.md"])
 def test_the_examples_in_a_document_run(document: str, tmp_path: Path) -> None:
     if CHECKPOINT not in checkpoint_names():
         pytest.skip(f"needs the bundled checkpoint {CHECKPOINT}")
