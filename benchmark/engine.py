@@ -21,12 +21,13 @@ import numpy as np
 import torch
 
 from ..tasks import CheckpointError, Example, UsageError
-from .attacks import Attack, Search, SlotGradient
+from .attacks import Attack, BeamAttack, Search, SlotGradient, next_length
 from .batch import BatchSize, out_of_memory
 from .budget import cost_of_iteration
 from .outcome import Progress, Record, Tally
 from .passes import Passes, Prepared, Unit, passes_for
 from .position import OFFICIAL_POSITION, Position
+from .proposal import Proposal
 from .slot import Slot, prepare_slot, survivors
 from .stopwatch import Stopwatch
 from .victim import Victim, one_thread_on_cpu
@@ -66,15 +67,20 @@ class _Lane:
     strings: list[np.ndarray] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
+    def next_length(self, attack: Attack) -> int:
+        """Tokens in the strings of the next iteration."""
+        return next_length(attack, self.search.beam.shape[1])
+
     def iteration_cost(self, victim: Victim, attack: Attack, candidates: int) -> int:
-        return cost_of_iteration(victim.parameters, self.slot.tokens, candidates, gradient=attack.uses_gradient)
+        tokens = self.slot.tokens_with(self.next_length(attack))
+        return cost_of_iteration(victim.parameters, tokens, candidates, gradient=attack.uses_gradient)
 
 
 class Engine:
     """Runs one attack on one victim.
 
     budget: FLOP per example; only whole iterations that fit are run. task: names the random streams, with the seed.
-    position: where in a text the string goes.
+    position: where in a text the string goes. proposal: for attacks that grow their strings.
     batch_size: sequences per forward pass; found automatically when None.
     """
 
@@ -87,6 +93,7 @@ class Engine:
         seed: int = 0,
         task: str = "examples",
         position: Position = OFFICIAL_POSITION,
+        proposal: Proposal | None = None,
         batch_size: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -95,8 +102,11 @@ class Engine:
                 f"The attack {attack.name} is not adaptive, so an iteration of it is one string, not "
                 f"{attack.candidates}."
             )
+        if isinstance(attack, BeamAttack) and proposal is None:
+            raise UsageError(f"The attack {attack.name} grows its strings, and needs a proposal of next tokens.")
         self.victim = victim
         self.attack = attack
+        self.proposal = proposal
         self.budget = budget
         self.seed = seed
         self.task = task
@@ -170,7 +180,18 @@ class Engine:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
         rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, self.position, example.id))
         prepared = self._within_memory(lambda: self.passes.prepare(slot))
-        return _Lane(slot, prepared, Search(rng, victim.vocabulary, self._first_string(slot, rng)), logits)
+        return _Lane(slot, prepared, self._search(slot, rng), logits)
+
+    def _search(self, slot: Slot, rng: np.random.Generator) -> Search:
+        if self.proposal is None or not isinstance(self.attack, BeamAttack):
+            return Search(rng, self.victim.vocabulary, self._first_string(slot, rng))
+        proposal = self.proposal
+        return Search(
+            rng,
+            self.victim.vocabulary,
+            np.empty(0, dtype=np.int64),
+            next_tokens=lambda strings, count: proposal.next_tokens(slot, strings, count, rng),
+        )
 
     def _first_string(self, slot: Slot, rng: np.random.Generator) -> np.ndarray:
         """A random string that survives in the slot, drawn one at a time: (length,)."""
@@ -242,8 +263,13 @@ class Engine:
                 lane.strings.append(strings[alive])
                 lane.texts.extend(text for text, lives in zip(texts, alive.tolist(), strict=True) if lives)
         for lane in lanes:
-            # A gradient is charged for even when nothing comes of it; without one the search would go on for ever.
-            if not lane.texts and not self.attack.uses_gradient:
+            if lane.texts:
+                continue
+            if lane.search.beam.size:
+                # Strings that cannot be made longer: the search begins anew.
+                lane.search.beam = np.empty((0, 0), dtype=np.int64)
+            elif not self.attack.uses_gradient:
+                # A gradient is charged for even when nothing comes of it; without one this would go on for ever.
                 raise _nothing_survives(lane.slot)
 
     def _score(self, lanes: Sequence[_Lane]) -> list[np.ndarray]:
@@ -255,11 +281,11 @@ class Engine:
     def _logits_of(self, lanes: Sequence[_Lane], strings: Sequence[np.ndarray]) -> list[np.ndarray]:
         logits = [np.zeros((len(rows), 2), dtype=np.float32) for rows in strings]
         # Every lane's candidates are cut into pieces, filled up to a power of two so that pieces share batches.
-        pieces: dict[int, list[tuple[int, int]]] = {}
+        pieces: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for i, rows in enumerate(strings):
             width = min(self.batch.rows, AHEAD[1], _power_of_two(len(rows)))
-            pieces.setdefault(width, []).extend((i, start) for start in range(0, len(rows), width))
-        for width, alike in pieces.items():
+            pieces.setdefault((width, rows.shape[1]), []).extend((i, start) for start in range(0, len(rows), width))
+        for (width, _), alike in pieces.items():
             for batch in _batches(alike, lambda piece: lanes[piece[0]].slot, self.batch.rows // width):
                 cut = [strings[i][start : start + width] for i, start in batch]
                 units = [Unit(lanes[i].prepared, _filled(rows, width)) for (i, _), rows in zip(batch, cut, strict=True)]
@@ -307,6 +333,8 @@ class Engine:
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
+            if isinstance(self.attack, BeamAttack):
+                lane.search.beam = strings[self._lowest(lane, values, noise, self.attack.width)]
         lane.ahead = min(2 * lane.ahead, AHEAD[1])
         return False
 
@@ -343,6 +371,21 @@ class Engine:
             lane.best_text = lane.texts[winner]
             lane.search.best = strings[winner]
             lane.search.gradient = None
+
+    def _lowest(self, lane: _Lane, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
+        """The candidates with the lowest margins, ascending numbers: (count,). Settles what rounding could turn."""
+        order = np.argsort(values, kind="stable")
+        if len(order) <= count:
+            return np.sort(order)
+        last = order[count - 1]
+        close = np.flatnonzero(np.abs(values - values[last]) <= 2 * noise[last])
+        # Of a victim that answers them all alike, no choice is better than another.
+        if self.victim.exact and (values[order[count]] - values[last]) <= 2 * noise[last] and len(close) <= count:
+            settled = values.copy()
+            for i in close.tolist():
+                settled[i] = margins(self._judge(lane.slot.example.text(lane.texts[i])), lane.slot.example.label)
+            order = np.argsort(settled, kind="stable")
+        return np.sort(order[:count])
 
     def _judge(self, text: str) -> np.ndarray:
         """The public path's logits of a text: (2,)."""
@@ -384,10 +427,20 @@ def attack_examples(
     seed: int = 0,
     task: str = "examples",
     position: Position = OFFICIAL_POSITION,
+    proposal: Proposal | None = None,
     batch_size: int | None = None,
 ) -> list[Record]:
     """Attack examples under a budget (FLOP per example) and return their records, in the examples' order."""
-    engine = Engine(victim, attack, budget=budget, seed=seed, task=task, position=position, batch_size=batch_size)
+    engine = Engine(
+        victim,
+        attack,
+        budget=budget,
+        seed=seed,
+        task=task,
+        position=position,
+        proposal=proposal,
+        batch_size=batch_size,
+    )
     records = {record.example_id: record for record in engine.run(examples)}
     return [records[example.id] for example in examples]
 

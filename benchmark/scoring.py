@@ -17,6 +17,7 @@ from .flags import OTHER_DATA, answer_flags
 from .health import health_flags
 from .outcome import Progress
 from .position import OFFICIAL_POSITION, Position
+from .proposal import proposal_for
 from .records import Effort, RecordFile, locked, write_atomically
 from .results import (
     AttackPart,
@@ -32,7 +33,7 @@ from .results import (
     summarize,
     trace_bytes,
 )
-from .settings import Files, Settings
+from .settings import Files, Settings, training_texts
 from .victim import Victim
 
 
@@ -44,12 +45,14 @@ def score(
     out: Path,
     *,
     position: Position = OFFICIAL_POSITION,
+    mirror: Path | None = None,
     batch_size: int | None = None,
     accept_other_data: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Attack the first examples of an evaluation set and write result and trace into `out`.
 
+    mirror: a local copy of the Hub's layout, for attacks that learn from the task's training text.
     Finished examples are on disk at once; after an interruption the same call goes on where it was and ends with the
     same result. A score that is already there is read, not run again. Raises: DataError when the examples are not the
     official ones and `accept_other_data` is not set, UsageError when there are fewer than asked for, RecordError when
@@ -84,6 +87,7 @@ def score(
             seed=settings.seed,
             task=evaluation.task,
             position=position,
+            proposal=proposal_for(attack, victim, lambda: training_texts(evaluation.task, mirror)),
             batch_size=batch_size,
             on_progress=_after(records, len(examples), on_progress),
         )

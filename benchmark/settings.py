@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..tasks import UsageError
+from ..tasks import UsageError, get_task
 from .budget import Profile
 from .position import OFFICIAL_POSITION, Position
 
@@ -27,6 +27,15 @@ class Settings:
         chosen_examples, chosen_budget = examples or profile.examples, budget or profile.budget
         unchanged = (chosen_examples, chosen_budget) == (profile.examples, profile.budget)
         return Settings(profile.name if unchanged else "custom", chosen_examples, chosen_budget, seed)
+
+
+TEXTS = 2000
+"""Training examples of a task that an attack may learn from."""
+
+
+def training_texts(task: str, mirror: Path | None = None) -> list[str]:
+    """The first training texts of a task, without attack strings. Raises: UsageError, DataError."""
+    return [example.text() for example in get_task(task).training(mirror=mirror)[:TEXTS]]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,11 @@ class Slot:
     @property
     def tokens(self) -> int:
         """T: real tokens of the full text with an attack string in the slot."""
-        return len(self.prefix) + self.length + len(self.suffix)
+        return self.tokens_with(self.length)
+
+    def tokens_with(self, length: int) -> int:
+        """The same with a string of so many tokens."""
+        return len(self.prefix) + length + len(self.suffix)
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,7 @@ def score(
                         settings,
                         target,
                         position=place,
+                        mirror=mirror,
                         batch_size=batch_size,
                         accept_other_data=accept_other_data,
                         on_progress=display,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from ..benchmark import PROFILES
-from ..benchmark.attacks import Attack, attack_parameters, recorded_attack
+from ..benchmark.attacks import Attack, attack_parameters, recorded_attack, shortest_string
 from ..benchmark.budget import backward_cost, cost_of_iteration, forward_cost
 from ..benchmark.results import ExamplePart, Result, summarize
 from ..tasks import UsageError, get_task
@@ -103,13 +103,8 @@ def _impossible(record: ExamplePart, result: Result, attack: Attack) -> str | No
         attacked = record.cost or record.iterations or record.break_cost is not None
         return "it is wrong without an attack, so it can have no cost, iterations or break cost" if attacked else None
     parameters, tokens = result.victim.parameters, record.tokens
-    forward = forward_cost(parameters, tokens)
-    gradient = forward + backward_cost(parameters, tokens) if attack.uses_gradient else 0
     whole = cost_of_iteration(parameters, tokens, attack.candidates, gradient=attack.uses_gradient)
-    strings, part = divmod(record.cost - record.iterations * gradient, forward)
-    # An adaptive attack scores fewer candidates where strings do not survive as text, never more.
-    fewest = 0 if attack.adaptive else record.iterations * attack.candidates
-    if part or not fewest <= strings <= record.iterations * attack.candidates:
+    if not _made_of_iterations(record, parameters, attack):
         return (
             f"the cost {record.cost:,} is not that of {record.iterations:,} whole iterations of {whole:,} FLOP at most"
         )
@@ -121,9 +116,28 @@ def _impossible(record: ExamplePart, result: Result, attack: Attack) -> str | No
         return None
     if record.break_cost != record.cost:
         return "the attack ends when the example breaks, so cost and break cost must be the same"
-    if record.iterations < 1 or strings < 1:
+    least = forward_cost(parameters, tokens - attack.length + shortest_string(attack))
+    if record.iterations < 1 or record.cost < least + record.iterations * _gradient_cost(record, parameters, attack):
         return "it cannot have been broken in less than one iteration"
     return None
+
+
+def _made_of_iterations(record: ExamplePart, parameters: int, attack: Attack) -> bool:
+    """Whether a cost is that of whole iterations, as many as recorded."""
+    forward = forward_cost(parameters, record.tokens)
+    most = record.iterations * attack.candidates
+    if shortest_string(attack) < attack.length:
+        # Each pass is over another number of tokens.
+        return record.cost % forward_cost(parameters, 1) == 0 and record.cost <= most * forward
+    strings, part = divmod(record.cost - record.iterations * _gradient_cost(record, parameters, attack), forward)
+    # An adaptive attack scores fewer candidates where strings do not survive as text, never more.
+    return not part and (0 if attack.adaptive else most) <= strings <= most
+
+
+def _gradient_cost(record: ExamplePart, parameters: int, attack: Attack) -> int:
+    """FLOP of an iteration's gradient."""
+    tokens = record.tokens
+    return forward_cost(parameters, tokens) + backward_cost(parameters, tokens) if attack.uses_gradient else 0
 
 
 def trace_contradictions(result: Result, rows: Sequence[TraceRow]) -> Iterator[str]:
@@ -136,13 +150,22 @@ def trace_contradictions(result: Result, rows: Sequence[TraceRow]) -> Iterator[s
             odd = next((name for name in (*traced, *ids) if (name in traced) != (name in ids)), "one")
             yield f"its examples are not those of the result, among them {odd[:80]!r}."
         return
-    length = result.attack.parameters.get("length")
+    lengths = _lengths(result)
     for number, (record, row) in enumerate(zip(result.records, rows, strict=True), start=1):
-        if problem := _disagreement(record, row, length):
+        if problem := _disagreement(record, row, lengths):
             yield f"row {number} ({record.id}): {problem}."
 
 
-def _disagreement(record: ExamplePart, row: TraceRow, length: object) -> str | None:
+def _lengths(result: Result) -> range | None:
+    """How many tokens a string of a result may have; None for an attack that is not known."""
+    try:
+        attack = recorded_attack(result.attack.name, result.attack.parameters)
+    except UsageError:
+        return None
+    return range(shortest_string(attack), attack.length + 1)
+
+
+def _disagreement(record: ExamplePart, row: TraceRow, lengths: range | None) -> str | None:
     if row.label != record.label:
         return "its label is not that of the result"
     if row.broken != (record.break_cost is not None):
@@ -157,9 +180,14 @@ def _disagreement(record: ExamplePart, row: TraceRow, length: object) -> str | N
         return "it is wrong without an attack, and yet there is an attack string"
     if (_answer(row.attack_logits) != row.label) != row.broken:
         return "the logits with the attack string contradict what is said about breaking"
-    if isinstance(length, int) and len(row.attack_tokens) != length:
-        return f"the attack string has {len(row.attack_tokens)} tokens, and the attack writes {length}"
+    if lengths is not None and len(row.attack_tokens) not in lengths:
+        return f"the attack string has {len(row.attack_tokens)} tokens, and the attack writes {said_lengths(lengths)}"
     return None
+
+
+def said_lengths(lengths: range) -> str:
+    """10, or 2 to 10."""
+    return str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
 
 
 def _scored_something(record: ExamplePart) -> bool:

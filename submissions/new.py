@@ -98,6 +98,7 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
                     scoring.settings,
                     scoring.work,
                     position=position,
+                    mirror=scoring.mirror,
                     batch_size=scoring.batch_size,
                     on_progress=report,
                 )

@@ -68,5 +68,7 @@ def score_like(
     for result in baseline:
         settings = Settings(result.profile, len(result.records), result.budget, result.seed)
         attack, position = recorded_attack(result.attack.name, result.attack.parameters), result.attack.position
-        scored.append(score(victim, evaluations[result.task.name], attack, settings, out, position=position))
+        scored.append(
+            score(victim, evaluations[result.task.name], attack, settings, out, position=position, mirror=mirror)
+        )
     return scored

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..benchmark.attacks import recorded_attack
+from ..benchmark.attacks import recorded_attack, shortest_string
 from ..benchmark.engine import margins
 from ..benchmark.position import Position
 from ..benchmark.results import ExamplePart, Result
 from ..benchmark.slot import Slot, prepare_slot, survivors
 from ..benchmark.victim import Victim
 from ..tasks import CheckpointError, EvaluationSet, Example
+from .consistency import said_lengths
 from .evidence import Replay
 from .traces import TraceRow
 
@@ -53,17 +54,18 @@ class Replayer:
         problems = [*self._about_the_data(result, rows), *self._about_the_victim(result)]
         replay = Answers(tolerance=0.0)
         if not problems:
-            length = recorded_attack(result.attack.name, result.attack.parameters).length
+            attack = recorded_attack(result.attack.name, result.attack.parameters)
+            lengths = range(shortest_string(attack), attack.length + 1)
             examples = self.evaluation.examples[: len(result.records)]
-            slots = [self._slot(example, length, result.attack.position) for example in examples]
+            slots = [self._slot(example, attack.length, result.attack.position) for example in examples]
             usable = [slot for slot in slots if isinstance(slot, Slot)]
             replay = Answers(self._tolerance([self._answer_without_attack(slot) for slot in usable]))
-            texts = self._written(slots, rows)
+            texts = self._written(slots, rows, lengths)
             for slot, record, row, text in zip(slots, result.records, rows, texts, strict=True):
                 if isinstance(slot, CheckpointError):
                     found = [f"it cannot be attacked ({slot})"]
                 else:
-                    found = self._about_example(slot, record, row, text, replay)
+                    found = self._about_example(slot, record, row, lengths, text, replay)
                 problems.extend(f"{record.id}: {problem}" for problem in found)
             allowed = max(1, int(NEAR_TIES * len(examples)))
             if replay.near_ties > allowed:
@@ -140,13 +142,15 @@ class Replayer:
         """How close logits must be. Taken from the victim's own margins, so that one with tiny logits gains nothing."""
         return CLOSE * float(np.median([abs(float(margins(logits, 0))) for logits in clean] or [0.0]))
 
-    def _written(self, slots: Sequence[Slot | CheckpointError], rows: Sequence[TraceRow]) -> list[str | None]:
+    def _written(
+        self, slots: Sequence[Slot | CheckpointError], rows: Sequence[TraceRow], lengths: range
+    ) -> list[str | None]:
         """Per example, the text of its tokens where they can be written and survive in place; None where not."""
         vocabulary = self.victim.vocabulary
         proposals: list[tuple[Slot, np.ndarray]] = []
         places: list[int] = []
         for place, (slot, row) in enumerate(zip(slots, rows, strict=True)):
-            if isinstance(slot, Slot) and row.attack_tokens is not None and len(row.attack_tokens) == slot.length:
+            if isinstance(slot, Slot) and row.attack_tokens is not None and len(row.attack_tokens) in lengths:
                 tokens = np.array([row.attack_tokens], dtype=np.int64)
                 if np.isin(tokens, vocabulary.ids).all():
                     proposals.append((slot, tokens))
@@ -157,7 +161,13 @@ class Replayer:
         return written
 
     def _about_example(
-        self, slot: Slot, record: ExamplePart, row: TraceRow, written: str | None, replay: "Answers"
+        self,
+        slot: Slot,
+        record: ExamplePart,
+        row: TraceRow,
+        lengths: range,
+        written: str | None,
+        replay: "Answers",
     ) -> list[str]:
         """What disagrees on one example."""
         label, broken = slot.example.label, record.break_cost is not None
@@ -175,8 +185,9 @@ class Replayer:
             if record.iterations or broken:
                 problems.append("it was attacked, and no string is recorded")
             return problems
-        if len(row.attack_tokens) != slot.length:
-            return [*problems, f"its string has {len(row.attack_tokens)} tokens, and the attack writes {slot.length}"]
+        if len(row.attack_tokens) not in lengths:
+            said = f"its string has {len(row.attack_tokens)} tokens, and the attack writes {said_lengths(lengths)}"
+            return [*problems, said]
         if written is None:
             return [
                 *problems,

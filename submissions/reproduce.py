@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 
 from ..benchmark import attack_examples
 from ..benchmark.attacks import recorded_attack
+from ..benchmark.proposal import proposal_for
 from ..benchmark.results import ExamplePart, Result
 from ..benchmark.scoring import device_name, software_versions
 from ..benchmark.victim import Victim
@@ -24,25 +25,35 @@ SIGNIFICANT = 0.05
 
 
 def reproduce(
-    result: Result, digest: str, victim: Victim, evaluation: EvaluationSet, count: int, seed: int, most: float | None
+    result: Result,
+    digest: str,
+    victim: Victim,
+    evaluation: EvaluationSet,
+    count: int,
+    seed: int,
+    most: float | None,
+    texts: Sequence[str] = (),
 ) -> tuple[list[str], Reproduction]:
     """Attack `count` clean-correct examples again and compare break costs: what disagrees, and the figures.
 
     digest: of the result file; together with the seed it decides the draw. victim: in the result's own dtype.
     most: FLOP per example, for budgets too large to be spent again; break costs above it count as held on both sides.
+    texts: the task's training texts, for attacks that learn from them.
     """
     started = time.perf_counter()
     budget = result.budget if most is None else min(most, result.budget)
     drawn = draw(result, digest, count, seed)
     ids = {record.id for record in drawn}
+    attack = recorded_attack(result.attack.name, result.attack.parameters)
     records = attack_examples(
         victim,
         [example for example in evaluation.examples if example.id in ids],
-        recorded_attack(result.attack.name, result.attack.parameters),
+        attack,
         budget=budget,
         seed=result.seed,
         task=result.task.name,
         position=result.attack.position,
+        proposal=proposal_for(attack, victim, lambda: texts),
     )
     now = {record.example_id: record.break_cost for record in records}
     costs = [(record.id, _cost(record.break_cost, budget), _cost(now[record.id], budget)) for record in drawn]

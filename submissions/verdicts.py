@@ -57,12 +57,15 @@ class Verdict(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """One task of an entry to verify. folder: its sealed checkpoint; checkpoint: what that is called."""
+    """One task of an entry to verify. folder: its sealed checkpoint; checkpoint: what that is called. texts: the task's
+    training texts, where an attack that learned from them is to be run again.
+    """
 
     folder: Path
     checkpoint: str
     evaluation: EvaluationSet
     results: tuple[Found, ...]
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

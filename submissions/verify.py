@@ -18,7 +18,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ..benchmark import get_attack
+from ..benchmark.attacks import BeamAttack
 from ..benchmark.records import write_atomically
+from ..benchmark.settings import training_texts
 from ..tasks import EvaluationSet, HoldfastError, RecordError, get_task
 from .bounded import Limits, StoppedError, bounded
 from .entry import Key, checkpoint_in_registry, file_of
@@ -105,11 +108,12 @@ class EntryReport:
 
 
 class Evaluations:
-    """The official examples of tasks, each loaded once."""
+    """The official examples of tasks, and their training texts; each loaded once."""
 
     def __init__(self, mirror: Path | None) -> None:
         self._mirror = mirror
         self._loaded: dict[str, EvaluationSet] = {}
+        self._texts: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
     def of(self, task: str) -> EvaluationSet:
@@ -118,6 +122,13 @@ class Evaluations:
             if task not in self._loaded:
                 self._loaded[task] = get_task(task).evaluation(mirror=self._mirror)
             return self._loaded[task]
+
+    def texts_of(self, task: str) -> tuple[str, ...]:
+        """Raises: DataError, UsageError."""
+        with self._lock:
+            if task not in self._texts:
+                self._texts[task] = tuple(training_texts(task, self._mirror))
+            return self._texts[task]
 
 
 def verify_entries(
@@ -180,7 +191,8 @@ def verify_entry(
         else:
             wanted.append(result)
     with ExitStack() as stack:
-        jobs, weights = _jobs(wanted, overview.checkpoints, registry, evaluations, stack, report)
+        again = bool(request.reproducing.examples)
+        jobs, weights = _jobs(wanted, overview.checkpoints, registry, evaluations, stack, report, again=again)
         waiting = {result.key: result for job in jobs for result in job.results}
         try:
             arguments = (folder, jobs, request.by, request.reproducing, request.device)
@@ -215,8 +227,13 @@ def _jobs(
     evaluations: Evaluations,
     stack: ExitStack,
     report: Callable[[ResultReport], None],
+    *,
+    again: bool,
 ) -> tuple[list[Job], int]:
-    """What to replay, by checkpoint so that each is loaded once; and the size of the largest one's weights."""
+    """What to replay, by checkpoint so that each is loaded once; and the size of the largest one's weights.
+
+    again: whether attacks are to be run again, too.
+    """
     jobs: list[Job] = []
     folders: dict[Checkpoint, Path] = {}
     for task in dict.fromkeys(result.key.task for result in wanted):
@@ -230,7 +247,9 @@ def _jobs(
                 on_hub = isinstance(checkpoint, HubCheckpoint)
                 found = fetch(checkpoint) if on_hub else checkpoint_in_registry(registry, checkpoint)
                 folders[checkpoint] = stack.enter_context(sealed(found))
-            jobs.append(Job(folders[checkpoint], name, evaluations.of(task), results))
+            learns = again and any(isinstance(get_attack(result.key.attack), BeamAttack) for result in results)
+            texts = evaluations.texts_of(task) if learns else ()
+            jobs.append(Job(folders[checkpoint], name, evaluations.of(task), results, texts))
         except HoldfastError as error:
             for result in results:
                 report(_failed(result, f"it cannot be replayed here: {str(error).removesuffix('.')}"))

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 from ...tasks import Registry, UsageError
-from .protocol import Attack, Search, SlotGradient
+from .protocol import Attack, BeamAttack, Search, SlotGradient, next_length, shortest_string
 
 OFFICIAL_ATTACKS = ("random_token", "gcg")
 """The attacks of the official adversary, in the order in which they run."""
@@ -92,12 +92,15 @@ def variant_name(name: str, parameters: Mapping[str, Any]) -> str:
 __all__ = [
     "OFFICIAL_ATTACKS",
     "Attack",
+    "BeamAttack",
     "Search",
     "SlotGradient",
     "attack_names",
     "attack_parameters",
     "get_attack",
+    "next_length",
     "recorded_attack",
+    "shortest_string",
     "variant_name",
     "with_length",
 ]

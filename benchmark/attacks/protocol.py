@@ -67,12 +67,16 @@ class Search:
 
     best: (length,) the string with the lowest margin so far; at first a random one.
     gradient: at `best`, for attacks that use gradients.
+    beam: (strings, tokens) what a beam attack kept of its last iteration; at first no string of no tokens.
+    next_tokens: for beam attacks; see `Proposal.next_tokens`, without its slot and generator.
     """
 
     rng: np.random.Generator
     vocabulary: "AttackVocabulary"
     best: np.ndarray
     gradient: SlotGradient | None = None
+    beam: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    next_tokens: Callable[[np.ndarray, int], np.ndarray] = field(default=lambda strings, count: strings, repr=False)
 
 
 @runtime_checkable
@@ -102,3 +106,31 @@ class Attack(Protocol):
         The engine drops those that do not survive as text and asks for as many more.
         """
         ...
+
+
+@runtime_checkable
+class BeamAttack(Attack, Protocol):
+    """An attack that keeps several strings and makes them longer: `length` is what they have at most.
+
+    width: strings kept, those with the lowest margins of an iteration. shortest: tokens in the shortest one scored.
+    """
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def shortest(self) -> int: ...
+
+    def next_length(self, beam_length: int) -> int:
+        """Tokens in the strings of an iteration. beam_length: tokens in those kept of the one before; 0 at first."""
+        ...
+
+
+def shortest_string(attack: Attack) -> int:
+    """Tokens in the shortest string that an attack writes."""
+    return attack.shortest if isinstance(attack, BeamAttack) else attack.length
+
+
+def next_length(attack: Attack, beam_length: int) -> int:
+    """Tokens in the strings of an attack's next iteration."""
+    return attack.next_length(beam_length) if isinstance(attack, BeamAttack) else attack.length
