@@ -16,6 +16,7 @@ from ..tasks import CheckpointError, ResourceError
 from .entry import file_of
 from .evidence import Digests, Evidence
 from .limits import RESULT_BYTES, TRACE_BYTES, read_limited
+from .omitted_flags import omitted_flags
 from .replay import Replayer
 from .reproduce import reproduce
 from .sealed import refuse_unsafe
@@ -66,6 +67,7 @@ def _verdict(
         return ["its files changed while they were verified; verify again"], None
     result = parse_result(content, file_of(folder, "results", found.key))
     problems, replay = replayer.replay(result, read_trace(trace))
+    problems = problems or omitted_flags(result, replayer.victim, replayer.evaluation)
     reproduction = None
     if reproducing.examples and found.correct and not problems:
         victim = _victim(victims, replayer.victim.folder, result.victim.dtype, str(replayer.victim.device))

@@ -1,6 +1,7 @@
 """A sound entry: a bundled checkpoint that really was attacked, in a registry of its own."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -24,13 +25,24 @@ BUDGET = 8e9
 BUNDLED = Path(__file__).resolve().parents[1] / "submissions" / "checkpoints"
 
 
-def score_entry(registry: Path, checkpoint: str = "password-match-undefended") -> Path:
-    """Score a bundled checkpoint with both official attacks and write the entry; its folder."""
+def score_entry(
+    registry: Path,
+    checkpoint: str = "password-match-undefended",
+    *,
+    attacks: Sequence[str] = ("random_token", "gcg"),
+    change: Callable[[Path], None] | None = None,
+) -> Path:
+    """Score a bundled checkpoint with both official attacks and write the entry; its folder.
+
+    change: is done to the checkpoint first.
+    """
     shutil.copytree(BUNDLED / checkpoint, registry / "checkpoints" / "small")
+    if change:
+        change(registry / "checkpoints" / "small")
     victim = load_victim(registry / "checkpoints" / "small", device="cpu")
     victim.reference = "checkpoints/small"
     entry = registry / "entries" / SLUG
-    for attack in ("random_token", "gcg"):
+    for attack in attacks:
         settings = Settings("custom", EXAMPLES, BUDGET)
         score(victim, get_task(TASK).evaluation(), get_attack(attack), settings, entry)
     shutil.rmtree(entry / "records", ignore_errors=True)

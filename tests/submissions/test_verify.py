@@ -12,7 +12,8 @@ import hostile_work
 import numpy as np
 import pytest
 from made_entries import make_entry
-from scored_entries import BUDGET, EXAMPLES, SLUG
+from safetensors.torch import load_file, save_file
+from scored_entries import BUDGET, EXAMPLES, SLUG, score_entry
 from tampered import GCG, RANDOM, Forged, forged, in_result
 
 from holdfast.benchmark.results import parse_result, read_result, sha256
@@ -263,6 +264,41 @@ def test_the_draw_follows_from_seed_and_result_and_from_nothing_else(scored: Pat
     order = [record.id for record in result.records]
     assert all(sorted(each, key=order.index) == list(each) for each in drawn)
     assert len(draw(result, "a", 100, 1)) == result.summary.clean_correct
+
+
+# Health checks.
+
+
+def indifferent(checkpoint: Path) -> None:
+    """Give every text the same answer: the last layer before the head lets nothing of the text through."""
+    weights = load_file(checkpoint / "model.safetensors")
+    weights["gpt_neox.final_layer_norm.weight"].zero_()
+    save_file(weights, checkpoint / "model.safetensors", {"format": "pt"})
+
+
+@pytest.fixture(scope="module")
+def flagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An entry whose victim raises a flag, scored with it."""
+    registry = tmp_path_factory.mktemp("flagged") / "submissions"
+    return score_entry(registry, attacks=["gcg"], change=indifferent)
+
+
+def test_a_result_with_the_flags_that_its_victim_raises_verifies(flagged: Path) -> None:
+    assert read_result(file_of(flagged, "results", GCG)).flags == ["vanishing-gradient"]
+    assert verify(flagged).verified
+
+
+def test_a_result_that_leaves_a_flag_out_does_not_verify(flagged: Path, tmp_path: Path) -> None:
+    entry = shutil.copytree(flagged.parents[1], tmp_path / "submissions") / "entries" / SLUG
+    in_result("flags", value=[])(entry)
+    assert said(verify(entry)) == [
+        "flags: the health check vanishing-gradient is raised here, and the result does not say so; score it again"
+    ]
+
+
+def test_a_flag_too_many_is_held_against_nobody(scored: Path) -> None:
+    in_result("flags", value=["batch-dependent"])(scored)
+    assert verify(scored).verified
 
 
 # Interruptions.
