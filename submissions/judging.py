@@ -40,7 +40,7 @@ def judge_results(
                 try:
                     refuse_unsafe(checkpoint)
                     replayer = replayer or Replayer(_victim(victims, checkpoint, "float32", device), job.evaluation)
-                    problems, evidence = _verdict(folder, found, replayer, victims, by, reproducing)
+                    problems, evidence = _verdict(folder, found, replayer, job.texts, victims, by, reproducing)
                 except (CheckpointError, ResourceError) as error:
                     said = str(error).replace(str(checkpoint), job.checkpoint)[:500]
                     problems = [f"its checkpoint cannot be used: {said.removesuffix('.')}"]
@@ -59,7 +59,13 @@ def _victim(victims: dict[str, Victim], folder: Path, dtype: str, device: str | 
 
 
 def _verdict(
-    folder: Path, found: Found, replayer: Replayer, victims: dict[str, Victim], by: str, reproducing: Reproducing
+    folder: Path,
+    found: Found,
+    replayer: Replayer,
+    texts: Sequence[str],
+    victims: dict[str, Victim],
+    by: str,
+    reproducing: Reproducing,
 ) -> tuple[list[str], Evidence | None]:
     content = read_limited(file_of(folder, "results", found.key), RESULT_BYTES)
     trace = read_limited(file_of(folder, "traces", found.key), TRACE_BYTES)
@@ -79,6 +85,7 @@ def _verdict(
             reproducing.examples,
             reproducing.seed,
             reproducing.budget,
+            texts,
         )
     if problems:
         return problems, None
