@@ -286,7 +286,8 @@ class Engine:
             width = min(self.batch.rows, AHEAD[1], _power_of_two(len(rows)))
             pieces.setdefault((width, rows.shape[1]), []).extend((i, start) for start in range(0, len(rows), width))
         for (width, _), alike in pieces.items():
-            for batch in _batches(alike, lambda piece: lanes[piece[0]].slot, self.batch.rows // width):
+            # The batch may have become smaller since the pieces were cut.
+            for batch in _batches(alike, lambda piece: lanes[piece[0]].slot, max(1, self.batch.rows // width)):
                 cut = [strings[i][start : start + width] for i, start in batch]
                 units = [Unit(lanes[i].prepared, _filled(rows, width)) for (i, _), rows in zip(batch, cut, strict=True)]
                 with self.batch.timed(len(batch) * width):
