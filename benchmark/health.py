@@ -28,7 +28,9 @@ from .victim import Victim, one_thread_on_cpu
 HANDFUL = 8
 """Examples looked at: evenly spread over the lengths of those that are scored, the shortest and the longest among them.
 """
-ASKED = 3
+PADDED = 4
+"""Of them, those in a padded batch: the shortest and the longest, and some between."""
+ASKED = 2
 """Times that each text is judged on its own."""
 LONG = 2048
 """Tokens of the long texts, where the victim's context is not shorter. The longest official example has 1,818 for the
@@ -62,8 +64,12 @@ def health_readings(
 def handful(examples: Sequence[Example]) -> list[Example]:
     """A few examples, evenly spread over their lengths in characters, the shortest first."""
     ordered = sorted(examples, key=lambda example: (len(example.text()), example.id))
-    places = np.linspace(0, len(ordered) - 1, min(HANDFUL, len(ordered))).round().astype(int)
-    return [ordered[place] for place in places.tolist()]
+    return [ordered[place] for place in _spread(len(ordered), HANDFUL)]
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """`count` places evenly spread over so many, the first and the last among them; all where there are no more."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
 
 
 @dataclass(frozen=True)
@@ -132,8 +138,10 @@ class _Checkup:
     def _batched(self, probes: Sequence[_Probe], alone: np.ndarray) -> float:
         """Largest difference in margin between texts alone, (probes,), and in a batch: padded, or the attack's own."""
         own = self._passes if self.victim.exact else passes_for(self.judging)
-        batches: list[tuple[Passes, list[int]]] = [(FullText(self.judging), list(range(len(probes))))]
-        if own.name != FullText.name:
+        full = FullText(self.judging)
+        # Every row costs as much as the longest, so not all are padded.
+        batches: list[tuple[Passes, list[int]]] = [(full, _spread(len(probes), PADDED))]
+        if own.name != full.name:
             batches.extend((own, places) for places in _alike(probes))
         largest = 0.0
         for passes, places in batches:
@@ -176,7 +184,7 @@ class _Checkup:
         """
         tokens = min(LONG, self.victim.context)
         found = []
-        for place in range(0, len(self.examples), 2):
+        for place in sorted({0, len(self.examples) // 2}):
             probe = self._probe(self._longer(place, tokens), tokens)
             if probe is None:
                 continue
