@@ -95,12 +95,13 @@ def _by_task(results: Sequence["Result"]) -> list[list["Result"]]:
     return list(groups.values())
 
 
+_NAMES, _COLUMN = 25, 18
+"""Characters of the first column, and the fewest of each attack's."""
+
+
 def table_of(results: Sequence["Result"]) -> RenderableType:
     """Results of one victim on one task, an attack a column, with the chart below."""
-    from ..benchmark import format_gpu_time
     from ..benchmark.curves import clean_accuracy
-    from ..submissions.adversary import OFFICIAL_ADVERSARY
-    from ..submissions.flags import flags_of
     from .chart import chart
 
     first = results[0]
@@ -113,35 +114,47 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
         (f"; clean accuracy {clean_accuracy(first)} on {first.summary.examples} examples", ""),
     )
     adversary = _adversary(results)
-    survivals: list[Survival] = [*([adversary] if adversary else []), *results]
+    columns: list[OfficialAdversary | Result] = [*([adversary] if adversary else []), *results]
+    tiers = sorted({tier for column in columns for tier in shown_costs(column)})
+    width = max(2, (out.width - _NAMES) // _COLUMN)
+    tables = [_table(columns[start : start + width], tiers, results) for start in range(0, len(columns), width)]
+    curves = chart([(visible(_attack_name(result)), result) for result in results])
+    return Group(heading, *(part for table in tables for part in (Text(), table)), Text(), curves, Text())
+
+
+def _table(
+    columns: "Sequence[OfficialAdversary | Result]", tiers: Sequence[float], results: "Sequence[Result]"
+) -> Table:
+    """As many attacks as fit beside each other. results: all there are."""
+    from ..benchmark import Result, format_gpu_time
+    from ..submissions.adversary import OFFICIAL_ADVERSARY
+    from ..submissions.flags import flags_of
+
     table = Table(box=None, pad_edge=False)
-    table.add_column("", style="bold", no_wrap=True)
-    if adversary:
-        table.add_column(OFFICIAL_ADVERSARY)
-    for result in results:
-        table.add_column(Text(visible(_attack_name(result))))
-    tiers = sorted({tier for survival in survivals for tier in shown_costs(survival)})
+    table.add_column("", style="bold", no_wrap=True, min_width=_NAMES - 2)
+    for column in columns:
+        name = visible(_attack_name(column)) if isinstance(column, Result) else OFFICIAL_ADVERSARY
+        table.add_column(Text(name), min_width=_COLUMN - 4)
     for tier in tiers:
-        table.add_row(f"robust at {format_gpu_time(tier)}", *(accuracy_at(survival, tier) for survival in survivals))
+        table.add_row(f"robust at {format_gpu_time(tier)}", *(accuracy_at(column, tier) for column in columns))
     for label, derived in (
         ("broken of clean-correct", success_of),
         ("median break cost", median_of),
         ("area under curve", area_of),
     ):
-        table.add_row(label, *(derived(survival) for survival in survivals))
+        table.add_row(label, *(derived(column) for column in columns))
     for label, cell in (
         ("charged / executed", lambda result: f"{result.run.canonical_flop:.2e} / {result.run.executed_flop:.2e} FLOP"),
         ("wall time", lambda result: duration(result.run.seconds.total)),
         ("model / tokens / rest", time_shares),
         ("peak memory", lambda result: size(result.run.peak_memory)),
     ):
-        nobody = [""] if adversary else []
-        table.add_row(label, *nobody, *(Text(visible(cell(result))) for result in results))
-    flagged = [*([_official(results)] if adversary else []), *([result] for result in results)]
+        cells = (visible(cell(column)) if isinstance(column, Result) else "" for column in columns)
+        table.add_row(label, *map(Text, cells))
+    flagged = ([column] if isinstance(column, Result) else _official(results) for column in columns)
     names = (visible(", ".join(flags_of(each, results)) or "none") for each in flagged)
     table.add_row("flags", *(Text(name, overflow="fold") for name in names))
-    curves = chart([(visible(_attack_name(result)), result) for result in results])
-    return Group(heading, Text(), table, Text(), curves, Text())
+    return table
 
 
 def _attack_name(result: "Result") -> str:
