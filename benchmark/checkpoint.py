@@ -17,6 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
@@ -27,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 from ..tasks import CheckpointError, ResourceError
 from .batch import out_of_memory
 from .foreign_code import fetches_code, names_other_files
+from .label_words import is_causal
 
 _VOCABULARIES = (
     "tokenizer.json",
@@ -141,7 +143,7 @@ def load_config(folder: Path, name: str) -> Any:
         raise CheckpointError(
             f"The config.json of {name} contradicts itself ({one_line(error)}); download it again."
         ) from error
-    if config.num_labels != 2:
+    if config.num_labels != 2 and not is_causal(config):
         raise CheckpointError(
             f"{name} has {config.num_labels} labels; Holdfast's tasks are binary, so train a classifier with "
             f"num_labels=2."
@@ -166,10 +168,15 @@ def load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.device) -> PreTrainedModel:
+def load_model(
+    folder: Path, name: str, dtype: torch.dtype, device: torch.device, *, causal: bool = False
+) -> PreTrainedModel:
+    """A checkpoint's model in evaluation mode, without gradients: a causal language model, or a classifier."""
+    kind: Any = AutoModelForCausalLM if causal else AutoModelForSequenceClassification
+    called = "language model" if causal else "sequence classifier"
     try:
         with quiet():
-            model, info = AutoModelForSequenceClassification.from_pretrained(
+            model, info = kind.from_pretrained(
                 folder,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -185,14 +192,13 @@ def load_model(folder: Path, name: str, dtype: torch.dtype, device: torch.device
         if isinstance(error, RuntimeError) and out_of_memory(error):
             raise _too_large(name, device) from error
         raise CheckpointError(
-            f"{name} cannot be loaded as a sequence classifier ({first_line(error)}); check that it was saved by "
-            "AutoModelForSequenceClassification."
+            f"{name} cannot be loaded as a {called} ({first_line(error)}); check that it was saved by {kind.__name__}."
         ) from error
     if info["missing_keys"]:
         missing = sorted(info["missing_keys"])
         raise CheckpointError(
-            f"{name} is not a whole classifier: {len(missing)} weights are missing from it, among them {missing[0]}; "
-            "fine-tune it as a sequence classifier first, or download it again."
+            f"{name} is not a whole {called.split()[-1]}: {len(missing)} weights are missing from it, among them "
+            f"{missing[0]}; {'' if causal else 'fine-tune it as a sequence classifier first, or '}download it again."
         )
     if info["mismatched_keys"]:
         mismatched = sorted(key for key, *_ in info["mismatched_keys"])

@@ -8,7 +8,7 @@ two is right for a victim is found by trying: the shared pass is used only where
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ..tasks import Example
 from .last_token import last_block, only_the_last_token
 from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot, Window
-from .victim import Victim, embedding_table
+from .victim import Victim
 
 AGREEMENT = 1e-3
 """Largest difference in logits, relative to their size, at which the shared pass counts as equal to the full pass."""
@@ -73,8 +73,9 @@ class Passes(Protocol):
 
 def passes_for(victim: Victim) -> Passes:
     """The fastest passes that agree with the victim's own full pass."""
+    victim.require_labels()
     full = FullText(victim)
-    if not SharedPrefixAttention.fits(victim.model):
+    if not (full.reads_one_token and SharedPrefixAttention.fits(victim.model)):
         return full
     for block in (last_block(victim.model), None):
         shared = SharedPrefix(victim, block)
@@ -95,6 +96,8 @@ class _PassesBase:
         head = getattr(victim.model, "score", None)
         self._head = head if isinstance(head, nn.Linear) else None
         """A decoder's classification head, applied to the hidden state at the end of the text."""
+        self._words = victim.label_tokens is not None
+        """Whether the victim is a language model, which gives the label words a logit at every token."""
         self._attack_ids = torch.from_numpy(victim.vocabulary.ids).to(victim.device)
         config = victim.model.config.get_text_config()
         self._per_token = 2 * _linear_weights(victim.model)
@@ -104,13 +107,31 @@ class _PassesBase:
         """Add `passes` times a forward pass of rows x tokens, each token attending to about `attended` others."""
         self.executed += passes * rows * tokens * (self._per_token + self._per_attended * attended)
 
+    @property
+    def reads_one_token(self) -> bool:
+        """Whether the answer is read at one token of the text, the last that is not padding."""
+        return self._words or self._head is not None
+
+    def _answers(self, places: Tensor, **inputs: Any) -> Tensor:
+        """Logits at one token of each row: (rows, 2). places: (rows,) int64; inputs: of the model."""
+        model = self.victim.model
+        if self._words:
+            # By the model's own forward pass, as some models scale or cap their logits.
+            found = model(**inputs, use_cache=False).logits
+            return found[torch.arange(len(found), device=found.device), places.to(found.device)]
+        assert self._head is not None
+        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
+        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), places.to(hidden.device)])
+
     def _ids(self, rows: Iterable[Sequence[int]]) -> Tensor:
         return torch.tensor(list(rows), dtype=torch.long, device=self.victim.device)
 
     def _pool_position(self, tail: Sequence[int]) -> int:
-        """Where a decoder's classifier reads: the rightmost token that is not its pad token, from the end (-1, -2,
-        ...).
+        """Where the answer is read, from the end (-1, -2, ...): by a decoder's classifier at the rightmost token that
+        is not its pad token, by a language model at the last.
         """
+        if self._words:
+            return -1
         pad = self.victim.model.config.get_text_config().pad_token_id
         for back, token in enumerate(reversed(tail), start=1):
             if token != pad:
@@ -119,7 +140,8 @@ class _PassesBase:
 
     def _one_hot_gradient(self, slot_embeddings: Tensor) -> Tensor:
         """(units, length, width) gradient of embeddings -> (units, length, attack vocabulary) of one-hot tokens."""
-        weights = embedding_table(self.victim.model)[self._attack_ids].float()
+        # By the model's own lookup, as some models scale what they look up.
+        weights = self._embedding(self._attack_ids).float()
         return slot_embeddings.float() @ weights.T
 
 
@@ -137,7 +159,7 @@ def _loss(logits: Tensor, labels: Sequence[int]) -> Tensor:
 class SharedPrefix(_PassesBase):
     """Decoders: the prefix once per example, then only the slot and what follows it, for all candidates at once.
 
-    A classifier reads the hidden state of one token, the last. So in the last layer only that token needs to attend,
+    The answer is read at one token, the last. So in the last layer only that token needs to attend,
     and to go through the feed-forward block, which is most of that layer. last_block: that block; None to run it in
     full.
     """
@@ -194,17 +216,15 @@ class SharedPrefix(_PassesBase):
             ends_in=model.config.get_text_config().num_hidden_layers - 1 if at_the_end else None,
         )
         with prefixes(model), only_the_last_token(self._last_block if at_the_end else None):
-            hidden = model.base_model(**inputs, position_ids=positions, use_cache=False).last_hidden_state
-        pooled = pooled.to(hidden.device).repeat_interleave(rows)
+            logits = self._answers(pooled.repeat_interleave(rows), position_ids=positions, **inputs)
         self._count(len(positions), tail, sum(len(unit.prepared.slot.prefix) for unit in units) // len(units) + tail)
         if at_the_end:
             self.executed -= len(positions) * (tail - 1) * self._in_last_block
-        assert self._head is not None
-        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), pooled])
+        return logits
 
 
 class FullText(_PassesBase):
-    """Any classifier: the full text of every candidate, padded on the right to the longest of the batch."""
+    """Any victim: the full text of every candidate, padded on the right to the longest of the batch."""
 
     name = "full text"
 
@@ -249,14 +269,12 @@ class FullText(_PassesBase):
 
     def _run(self, lengths: list[int], texts: Sequence[Sequence[int]], mask: Tensor, **inputs: Tensor) -> Tensor:
         """Logits of padded texts given as input_ids or inputs_embeds: (rows, 2)."""
-        model = self.victim.model
         self._count(len(mask), mask.shape[1], mask.shape[1])
-        if self._head is None:
-            return model(**inputs, attention_mask=mask).logits
+        if not self.reads_one_token:
+            return self.victim.model(**inputs, attention_mask=mask).logits
         # Decoder classifiers pool at the last position when they are given embeddings: pool where the text ends.
-        hidden = model.base_model(**inputs, attention_mask=mask, use_cache=False).last_hidden_state
         ends = [length + self._pool_position(text) for length, text in zip(lengths, texts, strict=True)]
-        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), torch.tensor(ends).to(hidden.device)])
+        return self._answers(torch.tensor(ends), attention_mask=mask, **inputs)
 
 
 def _agree(victim: Victim, shared: SharedPrefix, full: FullText) -> bool:

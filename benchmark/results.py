@@ -56,6 +56,10 @@ class VictimPart(_Strict):
     revision: Annotated[str | None, Field(description="Commit, for a checkpoint from the Hub")]
     digest: Annotated[Sha256, Field(description="SHA-256 over the weight, configuration and tokenizer files")]
     architecture: str
+    kind: Annotated[
+        Literal["classifier", "language-model"],
+        Field(description="How it answers: by a classification head, or by the logits of the task's two label words"),
+    ] = "classifier"
     parameters: Annotated[int, Field(gt=0, description="N: all parameters, embeddings included")]
     context: Annotated[int, Field(gt=0, description="Longest input, in tokens")]
     dtype: Annotated[str, Field(description="Precision of the attack's passes; success is always judged in float32")]

@@ -70,6 +70,7 @@ def score(
         revision=victim.revision,
         digest=victim.digest,
         architecture=victim.model.config.model_type,
+        kind=victim.kind,
         parameters=victim.parameters,
         context=victim.context,
         dtype=str(victim.dtype).removeprefix("torch."),

@@ -38,13 +38,12 @@ class SharedPrefixAttention:
 
     @staticmethod
     def fits(model: PreTrainedModel) -> bool:
-        """Whether the model is a decoder classifier whose layers all attend in full and can be given a prefix."""
+        """Whether the model is a decoder whose layers all attend in full and can be given a prefix."""
         config = model.config.get_text_config()
         layers = getattr(config, "layer_types", None) or ["full_attention"]
         windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
         return (
-            isinstance(getattr(model, "score", None), nn.Linear)
-            and set(layers) == {"full_attention"}
+            set(layers) == {"full_attention"}
             and (not windowed or getattr(config, "layer_types", None) is not None)
             and getattr(model.config, "is_causal", True)
             and model._supports_sdpa

@@ -1,15 +1,16 @@
-"""The victim: a loaded sequence-classification checkpoint, and its public path from text to logits.
+"""The victim: a loaded classifier or causal language model, and its public path from text to logits.
 
 A checkpoint comes from a local folder or from the Hub at a commit. Weights are read from safetensors only and no
 code from the checkpoint is run. The model that the attack searches with may be in low precision; what it claims is
 judged by the same weights in fp32, one unpadded text at a time, so that a verdict depends on nothing but the text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from .checkpoint import (
     locate,
 )
 from .digest import checkpoint_digest
+from .label_words import is_causal, label_tokens, with_two_rows
 from .vocabulary import AttackVocabulary, attack_vocabulary
 
 DTYPES: dict[str, torch.dtype] = {
@@ -43,10 +45,12 @@ DTYPES: dict[str, torch.dtype] = {
 class Victim:
     """A checkpoint ready to be attacked.
 
-    model: the classifier the attack searches with, in `dtype`, on `device`, in evaluation mode, without gradients.
+    model: what the attack searches with, in `dtype`, on `device`, in evaluation mode, without gradients.
     parameters: N, all parameters, embeddings included.
     context: the longest input in tokens.
     digest: SHA-256 over the names and contents of the weight, configuration and tokenizer files.
+    causal: whether it is a causal language model, which answers in the words of a task: `for_labels` gives the victim
+    that does. label_tokens: those words' first tokens, whose two logits are then all that `model` computes.
     """
 
     model: PreTrainedModel
@@ -58,10 +62,39 @@ class Victim:
     dtype: torch.dtype
     digest: str
     context: int
-    parameters: int = field(init=False)
+    parameters: int
+    causal: bool = False
+    label_tokens: tuple[int, int] | None = None
 
-    def __post_init__(self) -> None:
-        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
+    def for_labels(self, labels: Sequence[str]) -> "Victim":
+        """This victim, answering with the logits of two label words if it is a language model; a classifier as it is.
+
+        labels: the words for label 0 and label 1, as `task.labels`. Raises: CheckpointError when its tokenizer cannot
+        tell the words apart, UsageError when it answers in others already.
+        """
+        if not self.causal:
+            return self
+        tokens = label_tokens(self.tokenizer, labels, self.reference)
+        if self.label_tokens is not None:
+            if self.label_tokens != tokens:
+                raise UsageError(f"{self.reference} answers in other label words already; load it again.")
+            return self
+        bound = replace(self, model=with_two_rows(self.model, tokens, self.reference), label_tokens=tokens)
+        bound.vocabulary = self.vocabulary
+        return bound
+
+    @property
+    def kind(self) -> Literal["classifier", "language-model"]:
+        """How it answers, as results say it."""
+        return "language-model" if self.causal else "classifier"
+
+    def require_labels(self) -> None:
+        """Raises: UsageError for a language model that has not been told its label words."""
+        if self.causal and self.label_tokens is None:
+            raise UsageError(
+                f"{self.reference} is a language model, which answers in the words of a task; name them with "
+                "victim.for_labels(task.labels)."
+            )
 
     @cached_property
     def vocabulary(self) -> AttackVocabulary:
@@ -70,7 +103,7 @@ class Victim:
 
     @property
     def pads(self) -> set[int]:
-        """Token ids that the classifier's pooling skips; an attacker may not write them."""
+        """Token ids that stand for padding, which a classifier's pooling skips; an attacker may not write them."""
         candidates = (self.model.config.get_text_config().pad_token_id, self.tokenizer.pad_token_id)
         return {token_id for token_id in candidates if isinstance(token_id, int)}
 
@@ -82,10 +115,14 @@ class Victim:
     @cached_property
     def judge(self) -> PreTrainedModel:
         """The fp32 model that decides; loaded when it is first needed if the attack runs in lower precision."""
-        return self.model if self.exact else load_model(self.folder, self.reference, torch.float32, self.device)
+        if self.exact:
+            return self.model
+        model = load_model(self.folder, self.reference, torch.float32, self.device, causal=self.causal)
+        return model if self.label_tokens is None else with_two_rows(model, self.label_tokens, self.reference)
 
     def logits(self, text: str) -> np.ndarray:
         """The public path: one text, tokenized from scratch, unpadded, in fp32. Returns (2,) float32."""
+        self.require_labels()
         with torch.inference_mode(), one_thread_on_cpu(self.device):
             encoded = self.tokenizer(text, return_tensors="pt")
             ids = encoded["input_ids"].to(self.device)
@@ -101,7 +138,8 @@ class Victim:
                 if not out_of_memory(error):
                     raise
                 raise out_of_memory_on(self.device) from error
-            return output.logits[0].float().cpu().numpy()
+            logits = output.logits[0] if self.label_tokens is None else output.logits[0, -1]
+            return logits.float().cpu().numpy()
 
     def classify(self, text: str) -> int:
         """The label the victim gives a text: 0 or 1."""
@@ -144,7 +182,8 @@ def load_victim(
     check_files(folder, name)
     config = load_config(folder, name)
     tokenizer = load_tokenizer(folder, name)
-    model = load_model(folder, name, chosen_dtype, chosen_device)
+    causal = is_causal(config)
+    model = load_model(folder, name, chosen_dtype, chosen_device, causal=causal)
     return Victim(
         model=model,
         tokenizer=tokenizer,
@@ -155,6 +194,8 @@ def load_victim(
         dtype=chosen_dtype,
         digest=checkpoint_digest(folder),
         context=context_of(config, tokenizer),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        causal=causal,
     )
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def score(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A checkpoint folder, or a Hub id as owner/name@commit.")
+        str, typer.Argument(metavar="MODEL", help="A checkpoint: a folder, or a Hub id as owner/name@commit.")
     ],
     task: Annotated[
         list[str] | None,
@@ -106,16 +106,19 @@ def score(
     with err.status("loading the victim") if err.is_terminal else nullcontext():
         victim = load_victim(model, device=device, dtype=dtype)
     if dry_run:
-        _show_plan(victim, evaluations, attacks, settings, batch_size, as_json)
+        _show_plan(
+            [victim.for_labels(each.labels) for each in chosen], evaluations, attacks, settings, batch_size, as_json
+        )
         return
     results = []
-    for evaluation in evaluations:
+    for each_task, evaluation in zip(chosen, evaluations, strict=True):
         of_task = []
+        asked = victim.for_labels(each_task.labels)
         for each, place in attacks:
             try:
                 with shown(f"{evaluation.task} × {title(each, place)}") as display:
                     result = run_score(
-                        victim,
+                        asked,
                         evaluation,
                         each,
                         settings,
@@ -179,7 +182,7 @@ def default_folder(model: str, settings: "Settings") -> Path:
 
 
 def _show_plan(
-    victim: "Victim",
+    victims: "list[Victim]",
     evaluations: "list[EvaluationSet]",
     attacks: "list[tuple[Attack, Position]]",
     settings: "Settings",
@@ -196,7 +199,7 @@ def _show_plan(
             title(attack, place),
             plan(victim, evaluation, attack, settings, position=place, batch_size=batch_size),
         )
-        for evaluation in evaluations
+        for victim, evaluation in zip(victims, evaluations, strict=True)
         for attack, place in attacks
     ]
     if as_json:

@@ -12,7 +12,7 @@ from typing import Any
 from ..benchmark.results import parse_result, sha256
 from ..benchmark.scoring import device_name, software_versions
 from ..benchmark.victim import Victim, load_victim
-from ..tasks import CheckpointError, ResourceError
+from ..tasks import CheckpointError, ResourceError, get_task
 from .entry import file_of
 from .evidence import Digests, Evidence
 from .limits import RESULT_BYTES, TRACE_BYTES, read_limited
@@ -39,7 +39,9 @@ def judge_results(
                 evidence = None
                 try:
                     refuse_unsafe(checkpoint)
-                    replayer = replayer or Replayer(_victim(victims, checkpoint, "float32", device), job.evaluation)
+                    if replayer is None:
+                        victim = _victim(victims, checkpoint, "float32", device, job.evaluation.task)
+                        replayer = Replayer(victim, job.evaluation)
                     problems, evidence = _verdict(folder, found, replayer, job.texts, victims, by, reproducing)
                 except (CheckpointError, ResourceError) as error:
                     said = str(error).replace(str(checkpoint), job.checkpoint)[:500]
@@ -49,13 +51,11 @@ def judge_results(
                 yield Verdict(key=found.key, problems=problems, evidence=evidence).model_dump(mode="json")
 
 
-def _victim(victims: dict[str, Victim], folder: Path, dtype: str, device: str | None) -> Victim:
+def _victim(victims: dict[str, Victim], folder: Path, dtype: str, device: str | None, task: str) -> Victim:
+    """The checkpoint in a precision, loaded once for all tasks, as it answers one of them."""
     if dtype not in victims:
         victims[dtype] = load_victim(folder, dtype=dtype, device=device)
-        if dtype != "float32":
-            # The float32 model is there already, for replaying; it need not be loaded a second time to judge.
-            victims[dtype].judge = victims["float32"].model
-    return victims[dtype]
+    return victims[dtype].for_labels(get_task(task).labels)
 
 
 def _verdict(
@@ -76,7 +76,11 @@ def _verdict(
     problems = problems or omitted_flags(result, replayer.victim, replayer.evaluation)
     reproduction = None
     if reproducing.examples and found.correct and not problems:
-        victim = _victim(victims, replayer.victim.folder, result.victim.dtype, str(replayer.victim.device))
+        ours = replayer.victim
+        victim = _victim(victims, ours.folder, result.victim.dtype, str(ours.device), result.task.name)
+        if not victim.exact:
+            # The float32 model is there already, for replaying; it need not be loaded a second time to judge.
+            victim.judge = ours.judge
         problems, reproduction = reproduce(
             result,
             found.result,

@@ -85,7 +85,8 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
     entries: dict[str, TaskEntry] = {}
     results: dict[Key, tuple[Path, Result]] = {}
     for task in tasks:
-        victim = load_victim(draft.checkpoints[task.name], device=scoring.device, dtype=scoring.dtype)
+        loaded = load_victim(draft.checkpoints[task.name], device=scoring.device, dtype=scoring.dtype)
+        victim = loaded.for_labels(task.labels)
         checkpoint = _checkpoint_of(victim, registry)
         evaluation = task.evaluation(mirror=scoring.mirror)
         for attack, position in scoring.attacks:

@@ -69,6 +69,14 @@ def score_like(
         settings = Settings(result.profile, len(result.records), result.budget, result.seed)
         attack, position = recorded_attack(result.attack.name, result.attack.parameters), result.attack.position
         scored.append(
-            score(victim, evaluations[result.task.name], attack, settings, out, position=position, mirror=mirror)
+            score(
+                victim.for_labels(tasks[result.task.name].labels),
+                evaluations[result.task.name],
+                attack,
+                settings,
+                out,
+                position=position,
+                mirror=mirror,
+            )
         )
     return scored

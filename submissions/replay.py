@@ -116,6 +116,7 @@ class Replayer:
             "parameters": victim.parameters,
             "context": victim.context,
             "architecture": str(victim.model.config.model_type),
+            "kind": victim.kind,
         }
         return [
             f"victim.{field}: {getattr(said, field)} is recorded, and the checkpoint has {value}"

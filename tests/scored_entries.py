@@ -41,6 +41,7 @@ def score_entry(
         change(registry / "checkpoints" / "small")
     victim = load_victim(registry / "checkpoints" / "small", device="cpu")
     victim.reference = "checkpoints/small"
+    victim = victim.for_labels(get_task(TASK).labels)
     entry = registry / "entries" / SLUG
     for attack in attacks:
         settings = Settings("custom", EXAMPLES, BUDGET)

@@ -1,10 +1,12 @@
 """Small real checkpoints of several architectures, for tests: random weights, real tokenizers trained on the spot."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     BertConfig,
     GPT2Config,
@@ -98,16 +100,27 @@ def word_piece_tokenizer(size: int = 400) -> PreTrainedTokenizerFast:
 
 
 def save_checkpoint(
-    folder: Path, architecture: str = "gpt_neox", tokenizer: PreTrainedTokenizerFast | None = None, scale: float = 3.0
+    folder: Path,
+    architecture: str = "gpt_neox",
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    scale: float = 3.0,
+    *,
+    causal: bool = False,
+    **changes: object,
 ) -> Path:
-    """Write a checkpoint with random weights, spread widely enough that labels differ between texts."""
+    """Write a checkpoint with random weights, spread widely enough that labels differ between texts.
+
+    causal: a language model in place of a classifier. changes: to its configuration.
+    """
     encoder = architecture in ("bert", "modernbert")
     tokenizer = tokenizer or (word_piece_tokenizer() if encoder else byte_level_tokenizer())
     config = ARCHITECTURES[architecture](len(tokenizer))
     if tokenizer.pad_token_id is not None:
         config.pad_token_id = tokenizer.pad_token_id
+    for name, value in changes.items():
+        setattr(config, name, value)
     torch.manual_seed(0)
-    model = AutoModelForSequenceClassification.from_config(config)
+    model = (AutoModelForCausalLM if causal else AutoModelForSequenceClassification).from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 2:
@@ -148,3 +161,19 @@ def byte_fallback_tokenizer(size: int = 500) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<unk>"
     )
+
+
+def as_language_model(classifier: Path, folder: Path, labels: Sequence[str]) -> Path:
+    """Write a language model that answers as a classifier: the head's rows of the label words are the classifier's."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(classifier)
+    trained = AutoModelForSequenceClassification.from_pretrained(classifier, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(trained.config)
+    model.base_model.load_state_dict(trained.base_model.state_dict())
+    head = model.get_output_embeddings()
+    with torch.no_grad():
+        head.weight.normal_()
+        for label, row in zip(labels, trained.score.weight, strict=True):
+            head.weight[tokenizer(f"Answer: {label}")["input_ids"][len(tokenizer("Answer:")["input_ids"])]] = row
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_results import made
+from victims import as_language_model
 
 from holdfast.benchmark import Result
 from holdfast.benchmark.results import result_json
 from holdfast.cli import main
 from holdfast.cli.terminal import duration, size, visible
+from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import OFFICIAL_TASKS, get_task
 
 FEW = ("--task", "password-match", "--examples", "4", "--budget", "3e9FLOP", "--device", "cpu")
@@ -286,3 +288,14 @@ def test_durations_are_said_as_people_say_them(seconds, said):
 @pytest.mark.parametrize(("count", "said"), [(0, "0 B"), (1500, "1.5 kB"), (518e6, "518 MB"), (1.5e9, "1.5 GB")])
 def test_sizes_have_a_unit(count, said):
     assert size(count) == said
+
+
+def test_a_language_model_is_planned_and_scored_as_it_is(holdfast, tmp_path):
+    folder = as_language_model(checkpoint_folder("password-match-undefended"), tmp_path / "lm", ("no", "yes"))
+    planned = holdfast("score", folder, *FEW, "--attack", "random_token", "--dry-run", "--json")
+    assert [plan["parameters"] for plan in json.loads(planned.out)] == [151_296]
+    outcome = holdfast("score", folder, *FEW, "--attack", "random_token", "--out", tmp_path / "out", "--json")
+    assert outcome.code == 0, outcome.err
+    [result] = json.loads(outcome.out)
+    assert result["victim"]["kind"] == "language-model"
+    assert result["summary"]["examples"] == 4

@@ -15,6 +15,7 @@ from made_entries import make_entry
 from safetensors.torch import load_file, save_file
 from scored_entries import BUDGET, EXAMPLES, SLUG, score_entry
 from tampered import GCG, RANDOM, Forged, forged, in_result
+from victims import as_language_model
 
 from holdfast.benchmark.results import parse_result, read_result, sha256
 from holdfast.benchmark.victim import load_victim
@@ -362,3 +363,31 @@ def test_verifying_takes_a_small_part_of_the_time_the_attack_took(scored: Path) 
     )
     replays = sum(evidence.replay.seconds for evidence in records(scored).values())
     assert replays < attack / 3
+
+
+def language_model_entry(tmp_path: Path) -> Path:
+    """An entry of the bundled classifier made into a language model that answers in the task's words."""
+
+    def change(folder: Path) -> None:
+        made = as_language_model(folder, tmp_path / "made", get_task("password-match").labels)
+        shutil.rmtree(folder)
+        shutil.copytree(made, folder)
+
+    return score_entry(tmp_path / "submissions", attacks=("random_token",), change=change)
+
+
+def test_a_language_model_is_replayed_and_reproduced(tmp_path: Path) -> None:
+    entry = language_model_entry(tmp_path)
+    report = verify(entry, reproducing=Reproducing(examples=6))
+    assert report.verified, said(report)
+    [evidence] = records(entry).values()
+    assert evidence.level == "reproduced"
+    assert evidence.replay.broken > 0
+    assert evidence.replay.near_ties == 0
+
+
+def test_a_language_model_that_is_said_to_be_a_classifier_is_found_out(tmp_path: Path) -> None:
+    entry = language_model_entry(tmp_path)
+    path = file_of(entry, "results", RANDOM)
+    path.write_text(path.read_text().replace('"kind": "language-model"', '"kind": "classifier"'))
+    assert said(verify(entry)) == ["victim.kind: classifier is recorded, and the checkpoint has language-model"]
