@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ..tasks import CheckpointError, Example, UsageError
-from .attacks import Attack, BeamAttack, Search, SlotGradient, next_length
+from .attacks import Attack, BeamAttack, RestartingAttack, Search, SlotGradient, next_length
 from .batch import BatchSize, out_of_memory
 from .budget import cost_of_iteration
 from .outcome import Progress, Record, Tally
@@ -50,9 +50,21 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A string that did not break its example, and the public path's logits with it."""
+
+    string: np.ndarray
+    text: str
+    logits: np.ndarray
+
+
 @dataclass
 class _Lane:
-    """One example under attack."""
+    """One example under attack.
+
+    stale: iterations since the search last got further. abandoned: the best string of searches that were given up.
+    """
 
     slot: Slot
     prepared: Prepared
@@ -60,6 +72,8 @@ class _Lane:
     clean_logits: np.ndarray
     best_margin: float = np.inf
     best_text: str | None = None
+    stale: int = 0
+    abandoned: "_Found | None" = None
     cost: int = 0
     iterations: int = 0
     ahead: int = AHEAD[0]
@@ -210,8 +224,8 @@ class Engine:
         if affordable >= 1:
             lane.wanted = self.attack.candidates if self.attack.adaptive else min(lane.ahead, affordable)
             return False
-        logits = None if lane.best_text is None else self._judge(lane.slot.example.text(lane.best_text))
-        broken = logits is not None and int(logits.argmax()) != lane.slot.example.label
+        best = self._best_of_all(lane)
+        broken = best is not None and int(best.logits.argmax()) != lane.slot.example.label
         # A low-precision pass may have missed that its best string breaks the example; it did so within the budget.
         finished.append(
             self._record(
@@ -220,7 +234,7 @@ class Engine:
                 break_cost=lane.cost if broken else None,
                 cost=lane.cost,
                 iterations=lane.iterations,
-                string=None if logits is None else (lane.search.best, lane.best_text or "", logits),
+                string=None if best is None else (best.string, best.text, best.logits),
             )
         )
         return True
@@ -334,6 +348,8 @@ class Engine:
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
+            if isinstance(self.attack, RestartingAttack) and 0 < self.attack.patience <= lane.stale:
+                self._restart(lane)
             if isinstance(self.attack, BeamAttack):
                 lane.search.beam = strings[self._lowest(lane, values, noise, self.attack.width)]
         lane.ahead = min(2 * lane.ahead, AHEAD[1])
@@ -367,11 +383,29 @@ class Engine:
                     verdict = self._judge(example.text(lane.best_text))
                     best_margin = lane.best_margin = float(margins(verdict, example.label))
             winner = int(close[values[close].argmin()])
+        lane.stale += 1
         if values[winner] < best_margin:
+            lane.stale = 0
             lane.best_margin = float(values[winner])
             lane.best_text = lane.texts[winner]
             lane.search.best = strings[winner]
             lane.search.gradient = None
+
+    def _restart(self, lane: _Lane) -> None:
+        """Begin anew from another random string."""
+        lane.abandoned = self._best_of_all(lane)
+        lane.search.best = self._first_string(lane.slot, lane.search.rng)
+        lane.search.gradient = None
+        lane.best_margin, lane.best_text, lane.stale = np.inf, None, 0
+
+    def _best_of_all(self, lane: _Lane) -> _Found | None:
+        """The best string of this search and those before it, by the public path; None where nothing was scored."""
+        if lane.best_text is None:
+            return lane.abandoned
+        label = lane.slot.example.label
+        found = _Found(lane.search.best, lane.best_text, self._judge(lane.slot.example.text(lane.best_text)))
+        before = lane.abandoned
+        return found if before is None or margins(found.logits, label) < margins(before.logits, label) else before
 
     def _lowest(self, lane: _Lane, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
         """The candidates with the lowest margins, ascending numbers: (count,). Settles what rounding could turn."""

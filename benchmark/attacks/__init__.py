@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 from ...tasks import Registry, UsageError
-from .protocol import Attack, BeamAttack, Search, SlotGradient, next_length, shortest_string
+from .protocol import Attack, BeamAttack, RestartingAttack, Search, SlotGradient, next_length, shortest_string
 
 OFFICIAL_ATTACKS = ("random_token", "gcg")
 """The attacks of the official adversary, in the order in which they run."""
@@ -93,6 +93,7 @@ __all__ = [
     "OFFICIAL_ATTACKS",
     "Attack",
     "BeamAttack",
+    "RestartingAttack",
     "Search",
     "SlotGradient",
     "attack_names",

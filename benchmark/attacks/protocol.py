@@ -126,6 +126,17 @@ class BeamAttack(Attack, Protocol):
         ...
 
 
+@runtime_checkable
+class RestartingAttack(Attack, Protocol):
+    """An attack that begins anew from a random string where it gets no further; the best of all searches is recorded.
+
+    patience: iterations without a better string before it does; 0: never.
+    """
+
+    @property
+    def patience(self) -> int: ...
+
+
 def shortest_string(attack: Attack) -> int:
     """Tokens in the shortest string that an attack writes."""
     return attack.shortest if isinstance(attack, BeamAttack) else attack.length

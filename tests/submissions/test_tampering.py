@@ -226,7 +226,7 @@ WITHOUT_THE_MODEL: dict[str, tuple[Callable[[Path], None], str]] = {
     "data that are not official": (in_result("task", "official", value=False), "only scores on the official"),
     "another task": (in_result("task", "name", value="word-length"), "the result is of word-length"),
     "a task that is a path": (in_result("task", "name", value="../../etc"), r"There is no task '../../etc'"),
-    "a weaker attack": (in_result("attack", "parameters", "candidates", value=1), "they are not the official ones"),
+    "a weaker attack": (in_result("attack", "parameters", "candidates", value=1), "they are not those of gcg"),
     "a profile that was not run": (in_result("profile", value="full"), "full means 500 examples"),
     "the other attack's trace": (the_other_attacks_trace, "not the trace that the result was written with"),
     "the other attack's trace with its digest": (

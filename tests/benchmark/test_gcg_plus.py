@@ -1,0 +1,107 @@
+"""GCG with smaller steps, random blocks and restarts: what it proposes, and that a restart loses nothing."""
+
+import numpy as np
+import pytest
+import torch
+from victims import save_checkpoint
+
+from holdfast.benchmark import GCG, Engine, attack_examples, load_victim
+from holdfast.benchmark.attacks import Search, SlotGradient
+from holdfast.benchmark.attacks.gcg_plus import GCGPlus
+from holdfast.tasks import Example
+
+EXAMPLES = [
+    Example(f"e{number}", f"the {word} said summer\n" * (1 + number % 3), "\nYes or no?", number % 2)
+    for number, word in enumerate(["apple", "violin", "garden", "marble", "pepper", "lantern", "silver", "copper"])
+]
+SMALL = GCGPlus(candidates=12, top_k=24, patience=1)
+BUDGET = 1.5e8
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory):
+    return load_victim(save_checkpoint(tmp_path_factory.mktemp("victim"), "qwen2", scale=4.0), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def steadfast(tmp_path_factory):
+    """One that holds for long: hardly any string changes its answers."""
+    return load_victim(save_checkpoint(tmp_path_factory.mktemp("steadfast"), "bert", scale=1.0), device="cpu")
+
+
+@pytest.fixture
+def search(victim):
+    rng = np.random.default_rng(0)
+    best = victim.vocabulary.draw(rng, 1, 10)[0]
+    values = torch.from_numpy(rng.normal(size=(10, len(victim.vocabulary.ids)))).float()
+    return Search(rng, victim.vocabulary, best, SlotGradient(values, lambda: values, victim.vocabulary, best))
+
+
+def test_half_of_the_candidates_swap_promising_tokens(search):
+    promising = search.gradient.top_k(24)
+    strings = GCGPlus(swaps=3, blocks=0.0, top_k=24).propose(search, 400)
+    changed = strings != search.best
+    assert set(changed.sum(axis=1).tolist()) == {1, 2, 3}
+    for string, places in zip(strings, changed, strict=True):
+        assert all(string[place] in promising[place] for place in np.flatnonzero(places))
+
+
+def test_the_other_half_redraw_one_block(search):
+    strings = GCGPlus(blocks=1.0).propose(search, 400)
+    widths = set()
+    for places in strings != search.best:
+        inside = np.flatnonzero(places)
+        if len(inside):
+            widths.add(int(inside[-1] - inside[0]) + 1)
+    assert widths == {1, 2, 3, 4}
+    mixed = GCGPlus(blocks=0.5).propose(search, 401)
+    assert mixed.shape == (401, 10)
+
+
+@pytest.mark.parametrize("length", [1, 2, 20])
+def test_it_writes_strings_of_any_length(victim, length):
+    attack = GCGPlus(length=length, candidates=8, top_k=24)
+    for example, record in zip(EXAMPLES, attack_examples(victim, EXAMPLES, attack, budget=5e7), strict=True):
+        if record.attack_string is not None:
+            assert len(record.attack_tokens or ()) == length
+            assert (victim.classify(example.text(record.attack_string)) != example.label) == bool(record.break_cost)
+
+
+def test_records_do_not_depend_on_batch_size_or_order(victim, steadfast):
+    for each, broken in ((victim, True), (steadfast, False)):
+        reference = attack_examples(each, EXAMPLES, SMALL, budget=BUDGET)
+        assert any(record.clean_correct and bool(record.break_cost) == broken for record in reference)
+        assert attack_examples(each, EXAMPLES, SMALL, budget=BUDGET, batch_size=5) == reference
+        assert attack_examples(each, EXAMPLES[::-1], SMALL, budget=BUDGET) == reference[::-1]
+
+
+def test_what_held_is_shown_with_the_best_string_of_all_searches(steadfast):
+    """Whatever the search moved to since, no string that it kept was closer to breaking the example."""
+    kept: dict[str, list[float]] = {}
+
+    class Watched(Engine):
+        def _restart(self, lane):
+            margin = steadfast.logits(lane.slot.example.text(lane.best_text))
+            example = lane.slot.example
+            kept.setdefault(example.id, []).append(margin[example.label] - margin[1 - example.label])
+            super()._restart(lane)
+
+    records = {record.example_id: record for record in Watched(steadfast, SMALL, budget=BUDGET).run(EXAMPLES)}
+    held = [each for each in EXAMPLES if records[each.id].clean_correct and not records[each.id].break_cost]
+    assert any(len(kept.get(example.id, ())) > 0 for example in held), "it began anew"
+    for example in held:
+        logits = records[example.id].attack_logits
+        assert logits is not None
+        assert logits[example.label] - logits[1 - example.label] <= min(kept.get(example.id, [np.inf])) + 1e-6
+
+
+def test_without_patience_it_never_begins_anew(steadfast):
+    restarted = []
+
+    class Watched(Engine):
+        def _restart(self, lane):
+            restarted.append(lane)
+
+    list(Watched(steadfast, GCGPlus(candidates=12, top_k=24, patience=0), budget=BUDGET).run(EXAMPLES))
+    list(Watched(steadfast, GCG(candidates=12, top_k=24), budget=BUDGET).run(EXAMPLES))
+    assert not restarted
