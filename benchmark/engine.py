@@ -344,7 +344,8 @@ class Engine:
                     )
                 )
                 return True
-            values[i] = margins(verdict, example.label)
+            expected = self._expected(example.text(lane.texts[i])) if self.victim.randomised else verdict
+            values[i] = margins(expected, example.label)
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
@@ -378,10 +379,10 @@ class Engine:
                 close = close[:1]
             if len(close) > 1 or contested:
                 for i in close.tolist():
-                    values[i] = margins(self._judge(example.text(lane.texts[i])), example.label)
+                    values[i] = margins(self._expected(example.text(lane.texts[i])), example.label)
                 if contested and lane.best_text is not None:
-                    verdict = self._judge(example.text(lane.best_text))
-                    best_margin = lane.best_margin = float(margins(verdict, example.label))
+                    expected = self._expected(example.text(lane.best_text))
+                    best_margin = lane.best_margin = float(margins(expected, example.label))
             winner = int(close[values[close].argmin()])
         lane.stale += 1
         if values[winner] < best_margin:
@@ -418,7 +419,7 @@ class Engine:
         if self.victim.exact and (values[order[count]] - values[last]) <= 2 * noise[last] and len(close) <= count:
             settled = values.copy()
             for i in close.tolist():
-                settled[i] = margins(self._judge(lane.slot.example.text(lane.texts[i])), lane.slot.example.label)
+                settled[i] = margins(self._expected(lane.slot.example.text(lane.texts[i])), lane.slot.example.label)
             order = np.argsort(settled, kind="stable")
         return np.sort(order[:count])
 
@@ -426,6 +427,11 @@ class Engine:
         """The public path's logits of a text: (2,)."""
         with self.stopwatch.section("model"):
             return self.victim.logits(text)
+
+    def _expected(self, text: str) -> np.ndarray:
+        """The logits that the search is after, by the public path: those of the verdict, unless that is drawn. (2,)"""
+        with self.stopwatch.section("model"):
+            return self.victim.expected(text)
 
     def _record(
         self,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..tasks import CheckpointError, Example, ResourceError
 from .batch import out_of_memory
 from .engine import margins
-from .passes import FullText, Passes, Unit, passes_for
+from .passes import Passes, Unit, full_text, passes_for
 from .position import OFFICIAL_POSITION, Position
 from .readings import REPEATED, Readings
 from .slot import Slot, prepare_slot, survivors
@@ -86,7 +86,7 @@ class _Checkup:
 
     def __init__(self, victim: Victim, examples: Sequence[Example], length: int, position: Position) -> None:
         self.victim = victim
-        self.judging = _in_float32(victim)
+        self.judging = victim.in_float32()
         self.examples = examples
         self.length = length
         self.position: Position = position
@@ -133,12 +133,12 @@ class _Checkup:
 
     def _alone(self, probes: Sequence[_Probe]) -> np.ndarray:
         """Logits of the public path, several times over: (probes, times, 2)."""
-        return np.array([[self.victim.logits(probe.text) for _ in range(ASKED)] for probe in probes])
+        return np.array([[self.victim.expected(probe.text) for _ in range(ASKED)] for probe in probes])
 
     def _batched(self, probes: Sequence[_Probe], alone: np.ndarray) -> float:
         """Largest difference in margin between texts alone, (probes,), and in a batch: padded, or the attack's own."""
         own = self._passes if self.victim.exact else passes_for(self.judging)
-        full = FullText(self.judging)
+        full = full_text(self.judging)
         # Every row costs as much as the longest, so not all are padded.
         batches: list[tuple[Passes, list[int]]] = [(full, _spread(len(probes), PADDED))]
         if own.name != full.name:
@@ -189,8 +189,8 @@ class _Checkup:
             if probe is None:
                 continue
             try:
-                with _checked_lookups(self.victim.judge):
-                    logits = self.victim.logits(probe.text)
+                with _checked_lookups(self.victim.judges):
+                    logits = self.victim.expected(probe.text)
                 found.append(float(_differences(logits)) if np.isfinite(logits).all() else math.nan)
             except ResourceError:
                 raise
@@ -206,15 +206,6 @@ class _Checkup:
         others = "".join(f"{each.text()}\n" for each in (*self.examples[place:], *self.examples[:place]))
         encoded = self.victim.tokenizer.backend_tokenizer.encode(others, add_special_tokens=False)
         return replace(example, before=others * (1 + tokens // max(1, len(encoded.ids))) + example.before)
-
-
-def _in_float32(victim: Victim) -> Victim:
-    """The victim with its judge in place of the model that the attack searches with."""
-    if victim.exact:
-        return victim
-    judging = replace(victim, model=victim.judge, dtype=torch.float32)
-    judging.vocabulary = victim.vocabulary
-    return judging
 
 
 def _differences(logits: np.ndarray) -> np.ndarray:
@@ -243,7 +234,7 @@ def _where_memory_suffices(check: Callable[[], Made]) -> Made | None:
 
 
 @contextmanager
-def _checked_lookups(model: nn.Module) -> Iterator[None]:
+def _checked_lookups(models: Sequence[nn.Module]) -> Iterator[None]:
     """Within this context an index beyond an embedding table is an error that can be caught: on a card it would end
     the process's use of that card.
     """
@@ -253,7 +244,7 @@ def _checked_lookups(model: nn.Module) -> Iterator[None]:
         if inputs and inputs[0].numel() and int(inputs[0].max()) >= table.num_embeddings:
             raise IndexError("index beyond an embedding table")
 
-    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    tables = [module for model in models for module in model.modules() if isinstance(module, nn.Embedding)]
     hooks = [table.register_forward_pre_hook(check) for table in tables]
     try:
         yield

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from ..tasks import Example
+from .ensemble import Ensemble
 from .last_token import last_block, only_the_last_token
+from .member_passes import MeanOfMembers
 from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot, Window
 from .victim import Victim
@@ -31,10 +33,12 @@ class Prepared:
 
     keys_values: the prefix's keys and values, one pair of (1, heads, prefix, width) tensors per layer; None where
     passes run over the full text.
+    members: the same for every member of an ensemble.
     """
 
     slot: Slot
     keys_values: KeysValues | None = None
+    members: tuple["Prepared", ...] = ()
 
     @property
     def label(self) -> int:
@@ -74,6 +78,8 @@ class Passes(Protocol):
 def passes_for(victim: Victim) -> Passes:
     """The fastest passes that agree with the victim's own full pass."""
     victim.require_labels()
+    if isinstance(victim, Ensemble):
+        return MeanOfMembers([passes_for(member) for member in victim.members])
     full = FullText(victim)
     if not (full.reads_one_token and SharedPrefixAttention.fits(victim.model)):
         return full
@@ -82,6 +88,13 @@ def passes_for(victim: Victim) -> Passes:
         if _agree(victim, shared, full):
             return shared
     return full
+
+
+def full_text(victim: Victim) -> Passes:
+    """The victim's own full pass."""
+    if isinstance(victim, Ensemble):
+        return MeanOfMembers([full_text(member) for member in victim.members])
+    return FullText(victim)
 
 
 class _PassesBase:

@@ -57,8 +57,11 @@ class VictimPart(_Strict):
     digest: Annotated[Sha256, Field(description="SHA-256 over the weight, configuration and tokenizer files")]
     architecture: str
     kind: Annotated[
-        Literal["classifier", "language-model"],
-        Field(description="How it answers: by a classification head, or by the logits of the task's two label words"),
+        Literal["classifier", "language-model", "ensemble"],
+        Field(
+            description="How it answers: by a classification head, by the logits of the task's two label words, or by "
+            "a random choice among several checkpoints"
+        ),
     ] = "classifier"
     parameters: Annotated[int, Field(gt=0, description="N: all parameters, embeddings included")]
     context: Annotated[int, Field(gt=0, description="Longest input, in tokens")]

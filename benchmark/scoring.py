@@ -69,7 +69,7 @@ def score(
         reference=victim.reference,
         revision=victim.revision,
         digest=victim.digest,
-        architecture=victim.model.config.model_type,
+        architecture=victim.architecture,
         kind=victim.kind,
         parameters=victim.parameters,
         context=victim.context,

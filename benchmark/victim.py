@@ -84,9 +84,14 @@ class Victim:
         return bound
 
     @property
-    def kind(self) -> Literal["classifier", "language-model"]:
+    def kind(self) -> Literal["classifier", "language-model", "ensemble"]:
         """How it answers, as results say it."""
         return "language-model" if self.causal else "classifier"
+
+    @property
+    def architecture(self) -> str:
+        """The name that transformers has for its architecture."""
+        return str(self.model.config.model_type)
 
     def require_labels(self) -> None:
         """Raises: UsageError for a language model that has not been told its label words."""
@@ -120,6 +125,19 @@ class Victim:
         model = load_model(self.folder, self.reference, torch.float32, self.device, causal=self.causal)
         return model if self.label_tokens is None else with_two_rows(model, self.label_tokens, self.reference)
 
+    @property
+    def judges(self) -> list[PreTrainedModel]:
+        """Every fp32 model that takes part in a verdict."""
+        return [self.judge]
+
+    def in_float32(self) -> "Victim":
+        """The victim with its judge in place of the model that the attack searches with."""
+        if self.exact:
+            return self
+        judging = replace(self, model=self.judge, dtype=torch.float32)
+        judging.vocabulary = self.vocabulary
+        return judging
+
     def logits(self, text: str) -> np.ndarray:
         """The public path: one text, tokenized from scratch, unpadded, in fp32. Returns (2,) float32."""
         self.require_labels()
@@ -140,6 +158,15 @@ class Victim:
                 raise out_of_memory_on(self.device) from error
             logits = output.logits[0] if self.label_tokens is None else output.logits[0, -1]
             return logits.float().cpu().numpy()
+
+    @property
+    def randomised(self) -> bool:
+        """Whether verdicts are drawn, so that they are not what an attack searches by."""
+        return False
+
+    def expected(self, text: str) -> np.ndarray:
+        """What an attack tries to turn around: the logits, of a randomised victim in expectation over its draws."""
+        return self.logits(text)
 
     def classify(self, text: str) -> int:
         """The label the victim gives a text: 0 or 1."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def score(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A checkpoint: a folder, or a Hub id as owner/name@commit.")
+        str, typer.Argument(metavar="MODEL", help="A checkpoint (a folder, or owner/name@commit) or a victim file.")
     ],
     task: Annotated[
         list[str] | None,
@@ -81,9 +81,10 @@ def score(
 
     An interrupted run goes on where it was when the same command is given again.
     """
-    from ..benchmark import Settings, format_gpu_time, get_profile, load_victim, parse_budget
+    from ..benchmark import Settings, format_gpu_time, get_profile, parse_budget
     from ..benchmark import score as run_score
     from ..benchmark.scoring import check_evaluation
+    from ..submissions.victim_file import load_model
     from .progress import shown
     from .show import table_of
 
@@ -104,7 +105,7 @@ def score(
         if not evaluation.matches:
             err.print(f"{evaluation.mismatch}", style="yellow", markup=False, soft_wrap=True)
     with err.status("loading the victim") if err.is_terminal else nullcontext():
-        victim = load_victim(model, device=device, dtype=dtype)
+        victim = load_model(model, device=device, dtype=dtype)
     if dry_run:
         _show_plan(
             [victim.for_labels(each.labels) for each in chosen], evaluations, attacks, settings, batch_size, as_json
@@ -173,7 +174,7 @@ def _as_the_baseline(
 def default_folder(model: str, settings: "Settings") -> Path:
     """Where results go when the user does not say: one folder per checkpoint, profile and seed."""
     path = Path(model).expanduser()
-    name = path.resolve().name if path.is_dir() else model.replace("/", "--")
+    name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else model.replace("/", "--")
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
     what = settings.profile
     if what == "custom":

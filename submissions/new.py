@@ -37,6 +37,7 @@ from .manifest import (
     parse_manifest,
 )
 from .recipes import read_training_record
+from .victim_file import is_victim_file
 
 Display = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 """Shows the progress of one score under a title."""
@@ -119,6 +120,12 @@ def _check_early(draft: Draft, target: Path) -> None:
             f"There is already an entry {target}; choose another slug, or remove that folder to make it anew (its "
             "scores are taken from the work folder again)."
         )
+    for name, model in draft.checkpoints.items():
+        if is_victim_file(model):
+            raise UsageError(
+                f"{model} declares an ensemble, and an entry holds one checkpoint for {name}; score it with `holdfast "
+                "score`."
+            )
     placeholder = RegistryCheckpoint(path="checkpoints/placeholder")
     _manifest(draft, {name: TaskEntry(checkpoint=placeholder, parameters=1) for name in draft.checkpoints})
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmark import Result, Settings, load_victim, score
+from ..benchmark import Result, Settings, score
 from ..benchmark.attacks import attack_parameters, recorded_attack
 from ..benchmark.position import Position
 from ..tasks import RecordError, UsageError, get_task
 from .entry import key_of
+from .victim_file import load_model
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def score_like(
                 f"The baseline was attacked by {attack.name} with other parameters ({result.attack.parameters}) than "
                 f"this installation has ({attack_parameters(attack)}); score the last release again."
             )
-    victim = load_victim(model, device=device)
+    victim = load_model(model, device=device)
     evaluations = {name: task.evaluation(mirror=mirror) for name, task in tasks.items()}
     scored = []
     for result in baseline:

@@ -115,7 +115,7 @@ class Replayer:
         found = {
             "parameters": victim.parameters,
             "context": victim.context,
-            "architecture": str(victim.model.config.model_type),
+            "architecture": victim.architecture,
             "kind": victim.kind,
         }
         return [

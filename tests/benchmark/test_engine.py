@@ -136,7 +136,7 @@ def test_gcg_takes_the_path_of_a_plain_implementation(decoder):
 def plain_gcg(victim, example, attack, iterations):
     slot = prepare_slot(example, victim.vocabulary, attack.length, victim.context)
     ids = victim.vocabulary.ids
-    rng = np.random.default_rng(_stream(0, "examples", "gcg", example.id))
+    rng = np.random.default_rng(_stream(0, "examples", "gcg", "suffix", example.id))
     best, best_margin = first_string(victim, slot, rng), np.inf
     for _ in range(iterations):
         gradient = plain_gradient(victim, slot, best).numpy()

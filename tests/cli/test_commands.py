@@ -299,3 +299,14 @@ def test_a_language_model_is_planned_and_scored_as_it_is(holdfast, tmp_path):
     [result] = json.loads(outcome.out)
     assert result["victim"]["kind"] == "language-model"
     assert result["summary"]["examples"] == 4
+
+
+def test_a_victim_file_is_scored_into_a_folder_of_its_name(holdfast, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    members = [checkpoint_folder(f"password-match-{name}") for name in ("undefended", "adversarial")]
+    Path("pair.yaml").write_text("kind: ensemble\nmembers:\n" + "".join(f"  - {folder}\n" for folder in members))
+    outcome = holdfast("score", "pair.yaml", *FEW, "--attack", "random_token", "--json")
+    assert outcome.code == 0, outcome.err
+    [result] = json.loads(outcome.out)
+    assert (result["victim"]["kind"], result["victim"]["parameters"]) == ("ensemble", 2 * 125_824)
+    assert list(Path("scores").glob("pair-custom*/results/password-match/random_token-suffix.json"))

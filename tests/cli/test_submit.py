@@ -162,3 +162,13 @@ def test_what_is_not_given_is_asked_for_at_a_terminal(registry, scores, tmp_path
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, printed.decode()
     assert b"not an SPDX licence expression" in printed
     assert load_entry(registry / "entries" / "my-model").manifest.licence == "MIT"
+
+
+def test_a_victim_file_is_refused_before_anything_is_scored(holdfast, registry, tmp_path):
+    (tmp_path / "pair.yaml").write_text(f"kind: ensemble\nmembers: [{CHECKPOINT}, {CHECKPOINT}]\n")
+    refused = holdfast(
+        *("submit", "new", "my-pair", "--checkpoint", f"password-match={tmp_path / 'pair.yaml'}", *SAID),
+        *("--defence", "ensemble", *FEW, "--registry", registry),
+    )
+    assert refused.code == 2
+    assert "declares an ensemble, and an entry holds one checkpoint for password-match" in refused.sentence

@@ -1,0 +1,45 @@
+"""Passes of an ensemble: every member is run in its own way, and the means of what they give are taken."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .slot import Slot
+
+if TYPE_CHECKING:
+    from .passes import Passes, Prepared, Unit
+
+
+class MeanOfMembers:
+    """The expectation over a uniform draw of one member, exactly."""
+
+    def __init__(self, members: "Sequence[Passes]") -> None:
+        self._members = members
+        self.name = " and ".join(dict.fromkeys(passes.name for passes in members))
+        self.executed = 0.0
+
+    def prepare(self, slot: Slot) -> "Prepared":
+        prepared = tuple(passes.prepare(slot) for passes in self._members)
+        self._count()
+        return replace(prepared[0], keys_values=None, members=prepared)
+
+    def logits(self, units: "Sequence[Unit]") -> Tensor:
+        return self._mean([passes.logits(self._of(place, units)) for place, passes in enumerate(self._members)])
+
+    def slot_gradient(self, units: "Sequence[Unit]") -> Tensor:
+        """The mean of the gradients of the members' losses."""
+        return self._mean([passes.slot_gradient(self._of(place, units)) for place, passes in enumerate(self._members)])
+
+    def _of(self, place: int, units: "Sequence[Unit]") -> "list[Unit]":
+        """Units as one member needs them."""
+        return [replace(unit, prepared=unit.prepared.members[place]) for unit in units]
+
+    def _mean(self, found: list[Tensor]) -> Tensor:
+        self._count()
+        return torch.stack(found).mean(dim=0)
+
+    def _count(self) -> None:
+        self.executed = sum(passes.executed for passes in self._members)
