@@ -325,7 +325,7 @@ class Mine(RandomToken):
 
 def test_somebody_elses_attack_is_found_and_runs(third_party, victim):
     third_party("mine = somebodys_attacks:Mine", THEIR_ATTACK)
-    assert attack_names() == ["random_token", "gcg", "mine"]
+    assert attack_names() == ["random_token", "gcg", "beast", "mine"]
     assert len(attack_examples(victim, EXAMPLES[:2], get_attack("mine"), budget=1e9)) == 2
 
 
