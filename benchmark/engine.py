@@ -73,7 +73,7 @@ class _Lane:
     best_margin: float = np.inf
     best_text: str | None = None
     stale: int = 0
-    abandoned: "_Found | None" = None
+    abandoned: _Found | None = None
     cost: int = 0
     iterations: int = 0
     ahead: int = AHEAD[0]
@@ -81,12 +81,8 @@ class _Lane:
     strings: list[np.ndarray] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
-    def next_length(self, attack: Attack) -> int:
-        """Tokens in the strings of the next iteration."""
-        return next_length(attack, self.search.beam.shape[1])
-
     def iteration_cost(self, victim: Victim, attack: Attack, candidates: int) -> int:
-        tokens = self.slot.tokens_with(self.next_length(attack))
+        tokens = self.slot.tokens_with(next_length(attack, self.search.beam.shape[1]))
         return cost_of_iteration(victim.parameters, tokens, candidates, gradient=attack.uses_gradient)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..tasks import DataError, EvaluationSet, RecordError, UsageError
-from .attacks import Attack, attack_parameters, variant_name
+from .attacks import Attack, attack_parameters, full_name
 from .engine import Engine
 from .flags import OTHER_DATA, answer_flags
 from .health import health_flags
@@ -59,12 +59,11 @@ def score(
     `out` is in use or holds another run, ResourceError when memory or disk run out.
     """
     check_evaluation(evaluation, settings, accept_other_data)
-    parameters = attack_parameters(attack)
-    files = Files.of(out, evaluation.task, variant_name(attack.name, parameters), position)
+    files = Files.of(out, evaluation.task, full_name(attack), position)
     task_part = TaskPart(
         name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
     )
-    attack_part = AttackPart(name=attack.name, position=position, parameters=parameters)
+    attack_part = AttackPart(name=attack.name, position=position, parameters=attack_parameters(attack))
     victim_part = VictimPart(
         reference=victim.reference,
         revision=victim.revision,

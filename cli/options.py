@@ -61,22 +61,18 @@ Registry = Annotated[
 def chosen_attacks(names: Sequence[str] | None, positions: Sequence[str] | None) -> "list[tuple[Attack, Position]]":
     """The attacks that were asked for, each at every position that was. Raises: UsageError."""
     from ..benchmark import OFFICIAL_ATTACKS, get_attack
+    from ..benchmark.attacks import full_name
     from ..benchmark.position import OFFICIAL_POSITION, get_position
 
-    attacks = {variant(attack): attack for attack in map(get_attack, names or OFFICIAL_ATTACKS)}
+    attacks = {full_name(attack): attack for attack in map(get_attack, names or OFFICIAL_ATTACKS)}
     places: list[Position] = [get_position(each) for each in dict.fromkeys(positions or [OFFICIAL_POSITION])]
     return [(attack, place) for attack in attacks.values() for place in places]
 
 
-def variant(attack: "Attack") -> str:
-    """What an attack is called with the length of its strings, where that is not its own."""
-    from ..benchmark.attacks import attack_parameters, variant_name
-
-    return variant_name(attack.name, attack_parameters(attack))
-
-
 def title(attack: "Attack", position: "Position") -> str:
     """An attack as progress and plans call it: with its position, unless that is the official one."""
+    from ..benchmark.attacks import full_name
     from ..benchmark.position import OFFICIAL_POSITION
 
-    return variant(attack) if position == OFFICIAL_POSITION else f"{variant(attack)} {position}"
+    name = full_name(attack)
+    return name if position == OFFICIAL_POSITION else f"{name} {position}"

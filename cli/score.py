@@ -25,7 +25,6 @@ from .options import (
     Seed,
     chosen_attacks,
     title,
-    variant,
 )
 from .show import read_results
 from .terminal import InterruptedRunError, duration, err, out, size
@@ -83,6 +82,7 @@ def score(
     """
     from ..benchmark import Settings, format_gpu_time, get_profile, parse_budget
     from ..benchmark import score as run_score
+    from ..benchmark.attacks import full_name
     from ..benchmark.scoring import check_evaluation
     from ..submissions.victim_file import load_model
     from .progress import shown
@@ -97,7 +97,7 @@ def score(
         task, attacks, settings = _as_the_baseline(baseline, attack, position)
     chosen = [get_task(name) for name in (OFFICIAL_TASKS if task == ["all"] else dict.fromkeys(task))]
     target = folder or default_folder(model, settings)
-    only = [(variant(each), place) for each, place in attacks] if attack or position else None
+    only = [(full_name(each), place) for each, place in attacks] if attack or position else None
     gate = Gate.of(baseline, fail_on, tasks=[each.name for each in chosen], attacks=only)
     evaluations = [each.evaluation(mirror=mirror) for each in chosen]
     for evaluation in evaluations:

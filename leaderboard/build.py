@@ -314,11 +314,6 @@ def _signature(folder: Path) -> Signature:
     return tuple(found)
 
 
-def _ranked(site: Site, key: tuple[str, str]) -> int:
-    view = site.views[key]
-    return len(view.ranks[view.tier, False])
-
-
 def _refuse_foreign(out: Path) -> None:
     """Raises: UsageError when a folder holds something that we did not build."""
     if out.is_file():

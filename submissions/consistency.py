@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from ..benchmark import PROFILES
-from ..benchmark.attacks import Attack, attack_parameters, recorded_attack, shortest_string
+from ..benchmark.attacks import Attack, attack_parameters, recorded_attack, string_lengths
 from ..benchmark.budget import backward_cost, cost_of_iteration, forward_cost
 from ..benchmark.results import ExamplePart, Result, summarize
 from ..tasks import UsageError, get_task
@@ -116,7 +116,7 @@ def _impossible(record: ExamplePart, result: Result, attack: Attack) -> str | No
         return None
     if record.break_cost != record.cost:
         return "the attack ends when the example breaks, so cost and break cost must be the same"
-    least = forward_cost(parameters, tokens - attack.length + shortest_string(attack))
+    least = forward_cost(parameters, tokens - attack.length + string_lengths(attack)[0])
     if record.iterations < 1 or record.cost < least + record.iterations * _gradient_cost(record, parameters, attack):
         return "it cannot have been broken in less than one iteration"
     return None
@@ -126,7 +126,7 @@ def _made_of_iterations(record: ExamplePart, parameters: int, attack: Attack) ->
     """Whether a cost is that of whole iterations, as many as recorded."""
     forward = forward_cost(parameters, record.tokens)
     most = record.iterations * attack.candidates
-    if shortest_string(attack) < attack.length:
+    if len(string_lengths(attack)) > 1:
         # Each pass is over another number of tokens.
         return record.cost % forward_cost(parameters, 1) == 0 and record.cost <= most * forward
     strings, part = divmod(record.cost - record.iterations * _gradient_cost(record, parameters, attack), forward)
@@ -159,10 +159,9 @@ def trace_contradictions(result: Result, rows: Sequence[TraceRow]) -> Iterator[s
 def _lengths(result: Result) -> range | None:
     """How many tokens a string of a result may have; None for an attack that is not known."""
     try:
-        attack = recorded_attack(result.attack.name, result.attack.parameters)
+        return string_lengths(recorded_attack(result.attack.name, result.attack.parameters))
     except UsageError:
         return None
-    return range(shortest_string(attack), attack.length + 1)
 
 
 def _disagreement(record: ExamplePart, row: TraceRow, lengths: range | None) -> str | None:

@@ -156,13 +156,12 @@ def _commands(entry: Entry, task: str, claims: Sequence[Claim]) -> list[str]:
 
 
 def _settings(result: Result) -> tuple[str, ...]:
-    seed = ("--seed", str(result.seed)) if result.seed else ()
-    if result.attack.position != OFFICIAL_POSITION:
-        seed = ("--position", result.attack.position, *seed)
+    position = () if result.attack.position == OFFICIAL_POSITION else ("--position", result.attack.position)
+    more = (*position, *(("--seed", str(result.seed)) if result.seed else ()))
     if result.profile in PROFILES:
-        return ("--profile", result.profile, *seed)
+        return ("--profile", result.profile, *more)
     budget = f"{result.budget:g}" if float(f"{result.budget:g}") == result.budget else repr(result.budget)
-    return ("--examples", str(len(result.records)), "--budget", f"{budget}FLOP", *seed)
+    return ("--examples", str(len(result.records)), "--budget", f"{budget}FLOP", *more)
 
 
 def _model(entry: Entry, task: str) -> str:

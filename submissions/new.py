@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..benchmark import Attack, Progress, Result, Settings, Victim, load_victim, score
-from ..benchmark.attacks import attack_parameters, variant_name
+from ..benchmark.attacks import full_name
 from ..benchmark.digest import checkpoint_digest
 from ..benchmark.position import Position
 from ..benchmark.records import write_atomically
@@ -91,7 +91,7 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
         checkpoint = _checkpoint_of(victim, registry)
         evaluation = task.evaluation(mirror=scoring.mirror)
         for attack, position in scoring.attacks:
-            name = variant_name(attack.name, attack_parameters(attack))
+            name = full_name(attack)
             with display(f"{task.name} × {name}-{position}") as report:
                 result = score(
                     victim,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..benchmark.attacks import recorded_attack, shortest_string
+from ..benchmark.attacks import recorded_attack, string_lengths
 from ..benchmark.engine import margins
 from ..benchmark.position import Position
 from ..benchmark.results import ExamplePart, Result
@@ -55,7 +55,7 @@ class Replayer:
         replay = Answers(tolerance=0.0)
         if not problems:
             attack = recorded_attack(result.attack.name, result.attack.parameters)
-            lengths = range(shortest_string(attack), attack.length + 1)
+            lengths = string_lengths(attack)
             examples = self.evaluation.examples[: len(result.records)]
             slots = [self._slot(example, attack.length, result.attack.position) for example in examples]
             usable = [slot for slot in slots if isinstance(slot, Slot)]

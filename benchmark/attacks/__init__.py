@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 from ...tasks import Registry, UsageError
-from .protocol import Attack, BeamAttack, RestartingAttack, Search, SlotGradient, next_length, shortest_string
+from .protocol import Attack, BeamAttack, RestartingAttack, Search, SlotGradient, next_length, string_lengths
 
 OFFICIAL_ATTACKS = ("random_token", "gcg")
 """The attacks of the official adversary, in the order in which they run."""
@@ -89,6 +89,11 @@ def variant_name(name: str, parameters: Mapping[str, Any]) -> str:
     return f"{name}-{length}" if isinstance(length, int) and length != usual else name
 
 
+def full_name(attack: Attack) -> str:
+    """The same of an attack that is at hand."""
+    return variant_name(attack.name, attack_parameters(attack))
+
+
 __all__ = [
     "OFFICIAL_ATTACKS",
     "Attack",
@@ -98,10 +103,11 @@ __all__ = [
     "SlotGradient",
     "attack_names",
     "attack_parameters",
+    "full_name",
     "get_attack",
     "next_length",
     "recorded_attack",
-    "shortest_string",
+    "string_lengths",
     "variant_name",
     "with_length",
 ]

@@ -137,9 +137,9 @@ class RestartingAttack(Attack, Protocol):
     def patience(self) -> int: ...
 
 
-def shortest_string(attack: Attack) -> int:
-    """Tokens in the shortest string that an attack writes."""
-    return attack.shortest if isinstance(attack, BeamAttack) else attack.length
+def string_lengths(attack: Attack) -> range:
+    """How many tokens a string of an attack may have."""
+    return range(attack.shortest if isinstance(attack, BeamAttack) else attack.length, attack.length + 1)
 
 
 def next_length(attack: Attack, beam_length: int) -> int:

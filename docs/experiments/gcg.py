@@ -64,7 +64,7 @@ def run(mirror: Path | None) -> None:
         # Another process may have added its own runs meanwhile.
         runs = stored()
         runs.setdefault(checkpoint, {})[name] = [record.break_cost for record in records if record.clean_correct]
-        OUTPUT.write_text(json.dumps(runs, indent=None, separators=(",", ":")).replace("]},", "]},\n") + "\n")
+        OUTPUT.write_text(json.dumps(runs, separators=(",", ":")).replace("]},", "]},\n") + "\n")
         print(checkpoint, name, flush=True)
 
 
