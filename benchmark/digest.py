@@ -1,6 +1,8 @@
 """The digest of a checkpoint: over the files that decide what a victim answers. Needs no model."""
 
 import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 _TOKENIZER_FILES = (
@@ -28,6 +30,11 @@ def checkpoint_digest(folder: Path) -> str:
                 content.update(block)
         digest.update(f"{path.name}\0{content.hexdigest()}\n".encode())
     return digest.hexdigest()
+
+
+def digest_of_several(kind: str, digests: Sequence[str]) -> str:
+    """The digest of a victim that is made of several checkpoints. digests: theirs, in its order."""
+    return hashlib.sha256(json.dumps({"kind": kind, "members": list(digests)}).encode()).hexdigest()
 
 
 def deciding_files(folder: Path) -> list[Path]:

@@ -52,11 +52,12 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class _Found:
-    """A string that did not break its example, and the public path's logits with it."""
+    """A string that did not break its example, with the public path's logits, and the margin that the search saw."""
 
     string: np.ndarray
     text: str
     logits: np.ndarray
+    margin: float
 
 
 @dataclass
@@ -180,7 +181,7 @@ class Engine:
         victim = self.victim
         with self.stopwatch.section("tokenization"):
             slot = prepare_slot(example, victim.vocabulary, self.attack.length, victim.context, self.position)
-        logits = self._judge(slot.clean)
+        logits = self._judge(slot.clean, slot.example.label, attacked=False)
         if not np.isfinite(logits).all():
             raise CheckpointError(
                 f"{victim.reference} gives non-finite logits ({logits[0]}, {logits[1]}) on example {example.id} "
@@ -326,7 +327,7 @@ class Engine:
         example = lane.slot.example
         # In low precision many candidates hover about the boundary: there, only those that cross it are worth a check.
         for i in np.flatnonzero(values < (noise if self.victim.exact else 0.0)).tolist():
-            verdict = self._judge(example.text(lane.texts[i]))
+            verdict = self._judge(example.text(lane.texts[i]), example.label)
             if int(verdict.argmax()) != example.label:
                 self._charge(lane, i + 1)
                 finished.append(
@@ -340,8 +341,7 @@ class Engine:
                     )
                 )
                 return True
-            expected = self._expected(example.text(lane.texts[i])) if self.victim.randomised else verdict
-            values[i] = margins(expected, example.label)
+            values[i] = self._margin(lane, lane.texts[i]) if self.victim.randomised else margins(verdict, example.label)
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
@@ -366,7 +366,6 @@ class Engine:
         winner = int(values.argmin())
         best_margin = lane.best_margin
         if self.victim.exact:
-            example = lane.slot.example
             reach = 2 * noise[winner]
             close = np.flatnonzero(values <= values[winner] + reach)
             contested = abs(best_margin - values[winner]) <= reach
@@ -375,10 +374,9 @@ class Engine:
                 close = close[:1]
             if len(close) > 1 or contested:
                 for i in close.tolist():
-                    values[i] = margins(self._expected(example.text(lane.texts[i])), example.label)
+                    values[i] = self._margin(lane, lane.texts[i])
                 if contested and lane.best_text is not None:
-                    expected = self._expected(example.text(lane.best_text))
-                    best_margin = lane.best_margin = float(margins(expected, example.label))
+                    best_margin = lane.best_margin = self._margin(lane, lane.best_text)
             winner = int(close[values[close].argmin()])
         lane.stale += 1
         if values[winner] < best_margin:
@@ -399,10 +397,13 @@ class Engine:
         """The best string of this search and those before it, by the public path; None where nothing was scored."""
         if lane.best_text is None:
             return lane.abandoned
-        label = lane.slot.example.label
-        found = _Found(lane.search.best, lane.best_text, self._judge(lane.slot.example.text(lane.best_text)))
+        example = lane.slot.example
+        margin = self._margin(lane, lane.best_text)
         before = lane.abandoned
-        return found if before is None or margins(found.logits, label) < margins(before.logits, label) else before
+        if before is not None and before.margin <= margin:
+            return before
+        logits = self._judge(example.text(lane.best_text), example.label)
+        return _Found(lane.search.best, lane.best_text, logits, margin)
 
     def _lowest(self, lane: _Lane, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
         """The candidates with the lowest margins, ascending numbers: (count,). Settles what rounding could turn."""
@@ -415,19 +416,20 @@ class Engine:
         if self.victim.exact and (values[order[count]] - values[last]) <= 2 * noise[last] and len(close) <= count:
             settled = values.copy()
             for i in close.tolist():
-                settled[i] = margins(self._expected(lane.slot.example.text(lane.texts[i])), lane.slot.example.label)
+                settled[i] = self._margin(lane, lane.texts[i])
             order = np.argsort(settled, kind="stable")
         return np.sort(order[:count])
 
-    def _judge(self, text: str) -> np.ndarray:
-        """The public path's logits of a text: (2,)."""
+    def _judge(self, text: str, label: int, *, attacked: bool = True) -> np.ndarray:
+        """The public path's verdict on a text: (2,) logits."""
         with self.stopwatch.section("model"):
-            return self.victim.logits(text)
+            return self.victim.verdict(text, label, attacked=attacked)
 
-    def _expected(self, text: str) -> np.ndarray:
-        """The logits that the search is after, by the public path: those of the verdict, unless that is drawn. (2,)"""
+    def _margin(self, lane: _Lane, string: str) -> float:
+        """The margin that the search is after, by the public path: the verdict's, unless that is drawn."""
+        example = lane.slot.example
         with self.stopwatch.section("model"):
-            return self.victim.expected(text)
+            return float(margins(self.victim.sought(example.text(string), example.label), example.label))
 
     def _record(
         self,

@@ -7,7 +7,6 @@ run every member, and is charged for every one.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +16,8 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ..tasks import CheckpointError
-from .victim import Victim, embedding_table
+from .digest import digest_of_several
+from .victim import Victim, embedding_table, same_tokenizer
 from .vocabulary import AttackVocabulary, attack_vocabulary
 
 DRAWS = 20
@@ -38,12 +38,11 @@ class Ensemble(Victim):
         """Raises: CheckpointError when the members do not share a tokenizer."""
         first, *others = members
         for other in others:
-            if other.tokenizer.backend_tokenizer.to_str() != first.tokenizer.backend_tokenizer.to_str():
+            if not same_tokenizer(first, other):
                 raise CheckpointError(
                     f"{other.reference} has another tokenizer than {first.reference}; the members of an ensemble must "
                     "share one, so that an attack string is the same tokens for each of them."
                 )
-        declared = json.dumps({"kind": "ensemble", "members": [member.digest for member in members]})
         return Ensemble(
             model=first.model,
             tokenizer=first.tokenizer,
@@ -52,7 +51,7 @@ class Ensemble(Victim):
             folder=first.folder,
             device=first.device,
             dtype=first.dtype,
-            digest=hashlib.sha256(declared.encode()).hexdigest(),
+            digest=digest_of_several("ensemble", [member.digest for member in members]),
             context=min(member.context for member in members),
             parameters=sum(member.parameters for member in members),
             members=tuple(members),
@@ -114,9 +113,9 @@ class Ensemble(Victim):
     def randomised(self) -> bool:
         return True
 
-    def expected(self, text: str) -> np.ndarray:
+    def sought(self, text: str, label: int) -> np.ndarray:
         """The mean of all members' logits, by the public path: (2,) float32."""
-        return np.stack([member.expected(text) for member in self.members]).mean(axis=0)
+        return np.stack([member.logits(text) for member in self.members]).mean(axis=0)
 
 
 def draws(text: str, members: int) -> np.ndarray:

@@ -133,7 +133,10 @@ class _Checkup:
 
     def _alone(self, probes: Sequence[_Probe]) -> np.ndarray:
         """Logits of the public path, several times over: (probes, times, 2)."""
-        return np.array([[self.victim.expected(probe.text) for _ in range(ASKED)] for probe in probes])
+        return np.array([[self._sought(probe) for _ in range(ASKED)] for probe in probes])
+
+    def _sought(self, probe: _Probe) -> np.ndarray:
+        return self.victim.sought(probe.text, probe.slot.example.label)
 
     def _batched(self, probes: Sequence[_Probe], alone: np.ndarray) -> float:
         """Largest difference in margin between texts alone, (probes,), and in a batch: padded, or the attack's own."""
@@ -190,7 +193,7 @@ class _Checkup:
                 continue
             try:
                 with _checked_lookups(self.victim.judges):
-                    logits = self.victim.expected(probe.text)
+                    logits = self._sought(probe)
                 found.append(float(_differences(logits)) if np.isfinite(logits).all() else math.nan)
             except ResourceError:
                 raise

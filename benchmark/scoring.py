@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..tasks import DataError, EvaluationSet, RecordError, UsageError
+from ..tasks import DataError, EvaluationSet, RecordError, Task, UsageError
 from .attacks import Attack, attack_parameters, full_name
 from .engine import Engine
 from .flags import OTHER_DATA, answer_flags
@@ -115,6 +115,11 @@ def score(
         write_atomically(files.result, result_json(result))
         records.remove()
         return result
+
+
+def for_task(victim: Victim, task: Task, mirror: Path | None = None) -> Victim:
+    """A victim as it answers a task. mirror: a local copy of the Hub's layout. Raises: CheckpointError, DataError."""
+    return victim.for_labels(task.labels).calibrated(lambda: training_texts(task.name, mirror))
 
 
 def check_evaluation(evaluation: EvaluationSet, settings: Settings, accept_other_data: bool) -> None:

@@ -5,7 +5,7 @@ code from the checkpoint is run. The model that the attack searches with may be 
 judged by the same weights in fp32, one unpadded text at a time, so that a verdict depends on nothing but the text.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -82,6 +82,10 @@ class Victim:
         bound = replace(self, model=with_two_rows(self.model, tokens, self.reference), label_tokens=tokens)
         bound.vocabulary = self.vocabulary
         return bound
+
+    def calibrated(self, texts: Callable[[], Sequence[str]]) -> "Victim":
+        """This victim, with whatever it sets by a task's training texts; most set nothing."""
+        return self
 
     @property
     def kind(self) -> Literal["classifier", "language-model", "ensemble"]:
@@ -164,9 +168,15 @@ class Victim:
         """Whether verdicts are drawn, so that they are not what an attack searches by."""
         return False
 
-    def expected(self, text: str) -> np.ndarray:
-        """What an attack tries to turn around: the logits, of a randomised victim in expectation over its draws."""
+    def verdict(self, text: str, label: int, *, attacked: bool) -> np.ndarray:
+        """The answer to a text of a label: (2,) logits, that of the label larger where the text counts as answered
+        rightly, or where it is attacked as held.
+        """
         return self.logits(text)
+
+    def sought(self, text: str, label: int) -> np.ndarray:
+        """What an attack tries to turn around: the verdict, or what is expected of one that is drawn. (2,)"""
+        return self.verdict(text, label, attacked=True)
 
     def classify(self, text: str) -> int:
         """The label the victim gives a text: 0 or 1."""
@@ -178,6 +188,11 @@ def embedding_table(model: PreTrainedModel) -> torch.Tensor:
     table = model.get_input_embeddings().weight
     assert isinstance(table, torch.Tensor)
     return table
+
+
+def same_tokenizer(first: Victim, second: Victim) -> bool:
+    """Whether two checkpoints split every text into the same tokens."""
+    return first.tokenizer.backend_tokenizer.to_str() == second.tokenizer.backend_tokenizer.to_str()
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def score(
     from ..benchmark import Settings, format_gpu_time, get_profile, parse_budget
     from ..benchmark import score as run_score
     from ..benchmark.attacks import full_name
-    from ..benchmark.scoring import check_evaluation
+    from ..benchmark.scoring import check_evaluation, for_task
     from ..submissions.victim_file import load_model
     from .progress import shown
     from .show import table_of
@@ -108,13 +108,13 @@ def score(
         victim = load_model(model, device=device, dtype=dtype)
     if dry_run:
         _show_plan(
-            [victim.for_labels(each.labels) for each in chosen], evaluations, attacks, settings, batch_size, as_json
+            [for_task(victim, each, mirror) for each in chosen], evaluations, attacks, settings, batch_size, as_json
         )
         return
     results = []
     for each_task, evaluation in zip(chosen, evaluations, strict=True):
         of_task = []
-        asked = victim.for_labels(each_task.labels)
+        asked = for_task(victim, each_task, mirror)
         for each, place in attacks:
             try:
                 with shown(f"{evaluation.task} × {title(each, place)}") as display:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..benchmark import Result, Settings, score
 from ..benchmark.attacks import attack_parameters, recorded_attack
 from ..benchmark.position import Position
+from ..benchmark.scoring import for_task
 from ..tasks import RecordError, UsageError, get_task
 from .entry import key_of
 from .victim_file import load_model
@@ -71,7 +72,7 @@ def score_like(
         attack, position = recorded_attack(result.attack.name, result.attack.parameters), result.attack.position
         scored.append(
             score(
-                victim.for_labels(tasks[result.task.name].labels),
+                for_task(victim, tasks[result.task.name], mirror),
                 evaluations[result.task.name],
                 attack,
                 settings,

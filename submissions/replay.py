@@ -135,7 +135,7 @@ class Replayer:
 
     def _answer_without_attack(self, slot: Slot) -> np.ndarray:
         if slot.clean not in self._clean:
-            self._clean[slot.clean] = self.victim.logits(slot.clean)
+            self._clean[slot.clean] = self.victim.verdict(slot.clean, slot.example.label, attacked=False)
         return self._clean[slot.clean]
 
     @staticmethod
@@ -197,7 +197,7 @@ class Replayer:
             ]
         if written != row.attack_string:
             return [*problems, f"its attack tokens write {written!r}, and {row.attack_string!r} is recorded"]
-        answer = self.victim.logits(slot.example.text(row.attack_string))
+        answer = self.victim.verdict(slot.example.text(row.attack_string), label, attacked=True)
         claim = "broken" if broken else "held"
         if problem := replay.compare(row.attack_logits, answer, label, not broken):
             problems.append(f"with its string it is recorded as {claim}, and {problem}")

@@ -51,7 +51,7 @@ def test_candidates_have_the_mean_of_the_members_logits(ensemble, members, kind)
         texts = [slot.example.text(text) for text in ensemble.vocabulary.write(rows)]
         expected = np.mean([[member.logits(text) for text in texts] for member in members], axis=0)
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose([ensemble.expected(text) for text in texts], expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose([ensemble.sought(text, slot.example.label) for text in texts], expected, rtol=1e-5, atol=1e-5)
     assert passes.executed > 0
 
 
