@@ -25,7 +25,8 @@ from .attacks import Attack, BeamAttack, RestartingAttack, Search, SlotGradient,
 from .batch import BatchSize, out_of_memory
 from .budget import cost_of_iteration
 from .outcome import Progress, Record, Tally
-from .passes import Passes, Prepared, Unit, passes_for
+from .pass_base import Passes, Prepared, Unit
+from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
 from .proposal import Proposal
 from .slot import Slot, prepare_slot, survivors

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from ..tasks import CheckpointError, Example, ResourceError
 from .batch import out_of_memory
 from .engine import margins
-from .passes import Passes, Unit, full_text, passes_for
+from .pass_base import Passes, Unit
+from .passes import full_text, passes_for
 from .position import OFFICIAL_POSITION, Position
 from .readings import REPEATED, Readings
 from .slot import Slot, prepare_slot, survivors

@@ -2,38 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from .pass_base import Passes, Prepared, Unit
 from .slot import Slot
-
-if TYPE_CHECKING:
-    from .passes import Passes, Prepared, Unit
 
 
 class MeanOfMembers:
     """The expectation over a uniform draw of one member, exactly."""
 
-    def __init__(self, members: "Sequence[Passes]") -> None:
+    def __init__(self, members: Sequence[Passes]) -> None:
         self._members = members
         self.name = " and ".join(dict.fromkeys(passes.name for passes in members))
         self.executed = 0.0
 
-    def prepare(self, slot: Slot) -> "Prepared":
+    def prepare(self, slot: Slot) -> Prepared:
         prepared = tuple(passes.prepare(slot) for passes in self._members)
         self._count()
         return replace(prepared[0], keys_values=None, members=prepared)
 
-    def logits(self, units: "Sequence[Unit]") -> Tensor:
+    def logits(self, units: Sequence[Unit]) -> Tensor:
         return self._mean([passes.logits(self._of(place, units)) for place, passes in enumerate(self._members)])
 
-    def slot_gradient(self, units: "Sequence[Unit]") -> Tensor:
+    def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
         """The mean of the gradients of the members' losses."""
         return self._mean([passes.slot_gradient(self._of(place, units)) for place, passes in enumerate(self._members)])
 
-    def _of(self, place: int, units: "Sequence[Unit]") -> "list[Unit]":
+    def _of(self, place: int, units: Sequence[Unit]) -> list[Unit]:
         """Units as one member needs them."""
         return [replace(unit, prepared=unit.prepared.members[place]) for unit in units]
 

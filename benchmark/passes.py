@@ -6,73 +6,23 @@ token sees every other, and decoders whose attention cannot be taken apart, get 
 two is right for a victim is found by trying: the shared pass is used only where it gives the full pass's logits.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from ..tasks import Example
 from .ensemble import Ensemble
 from .last_token import last_block, only_the_last_token
 from .member_passes import MeanOfMembers
-from .shared_prefix import KeysValues, SharedPrefixAttention
+from .pass_base import Passes, PassesBase, Prepared, Unit, linear_weights, loss_of
+from .shared_prefix import SharedPrefixAttention
 from .slot import Slot, Window
 from .victim import Victim
 
 AGREEMENT = 1e-3
 """Largest difference in logits, relative to their size, at which the shared pass counts as equal to the full pass."""
-
-
-@dataclass
-class Prepared:
-    """An example's slot, ready for passes.
-
-    keys_values: the prefix's keys and values, one pair of (1, heads, prefix, width) tensors per layer; None where
-    passes run over the full text.
-    members: the same for every member of an ensemble.
-    """
-
-    slot: Slot
-    keys_values: KeysValues | None = None
-    members: tuple["Prepared", ...] = ()
-
-    @property
-    def label(self) -> int:
-        return self.slot.example.label
-
-
-@dataclass(frozen=True)
-class Unit:
-    """Candidates of one example that run together: strings (rows, length) int64 token ids."""
-
-    prepared: Prepared
-    strings: np.ndarray
-
-
-class Passes(Protocol):
-    """How a victim is run. Every method adds what it executed to `executed`."""
-
-    name: str
-    executed: float
-    """Floating-point operations really executed so far, in FLOP."""
-
-    def prepare(self, slot: Slot) -> Prepared: ...
-
-    def logits(self, units: Sequence[Unit]) -> Tensor:
-        """Logits of all rows of units with equal numbers of rows and of tail tokens: (units, rows, 2) float32."""
-        ...
-
-    def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
-        """Gradient of the attack's loss with respect to the one-hot tokens of the slot, on the attack vocabulary.
-
-        units: of one row each. The loss is the cross-entropy of the label that the example does not have.
-        Returns (units, length, attack vocabulary) float32.
-        """
-        ...
 
 
 def passes_for(victim: Victim) -> Passes:
@@ -97,79 +47,7 @@ def full_text(victim: Victim) -> Passes:
     return FullText(victim)
 
 
-class _PassesBase:
-    """What both ways of running a victim share: its parts, and the count of what was executed."""
-
-    name = ""
-
-    def __init__(self, victim: Victim) -> None:
-        self.victim = victim
-        self.executed = 0.0
-        self._embedding = victim.model.get_input_embeddings()
-        head = getattr(victim.model, "score", None)
-        self._head = head if isinstance(head, nn.Linear) else None
-        """A decoder's classification head, applied to the hidden state at the end of the text."""
-        self._words = victim.label_tokens is not None
-        """Whether the victim is a language model, which gives the label words a logit at every token."""
-        self._attack_ids = torch.from_numpy(victim.vocabulary.ids).to(victim.device)
-        config = victim.model.config.get_text_config()
-        self._per_token = 2 * _linear_weights(victim.model)
-        self._per_attended = 4 * config.hidden_size * config.num_hidden_layers
-
-    def _count(self, rows: int, tokens: int, attended: int, passes: int = 1) -> None:
-        """Add `passes` times a forward pass of rows x tokens, each token attending to about `attended` others."""
-        self.executed += passes * rows * tokens * (self._per_token + self._per_attended * attended)
-
-    @property
-    def reads_one_token(self) -> bool:
-        """Whether the answer is read at one token of the text, the last that is not padding."""
-        return self._words or self._head is not None
-
-    def _answers(self, places: Tensor, **inputs: Any) -> Tensor:
-        """Logits at one token of each row: (rows, 2). places: (rows,) int64; inputs: of the model."""
-        model = self.victim.model
-        if self._words:
-            # By the model's own forward pass, as some models scale or cap their logits.
-            found = model(**inputs, use_cache=False).logits
-            return found[torch.arange(len(found), device=found.device), places.to(found.device)]
-        assert self._head is not None
-        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
-        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), places.to(hidden.device)])
-
-    def _ids(self, rows: Iterable[Sequence[int]]) -> Tensor:
-        return torch.tensor(list(rows), dtype=torch.long, device=self.victim.device)
-
-    def _pool_position(self, tail: Sequence[int]) -> int:
-        """Where the answer is read, from the end (-1, -2, ...): by a decoder's classifier at the rightmost token that
-        is not its pad token, by a language model at the last.
-        """
-        if self._words:
-            return -1
-        pad = self.victim.model.config.get_text_config().pad_token_id
-        for back, token in enumerate(reversed(tail), start=1):
-            if token != pad:
-                return -back
-        return -1
-
-    def _one_hot_gradient(self, slot_embeddings: Tensor) -> Tensor:
-        """(units, length, width) gradient of embeddings -> (units, length, attack vocabulary) of one-hot tokens."""
-        # By the model's own lookup, as some models scale what they look up.
-        weights = self._embedding(self._attack_ids).float()
-        return slot_embeddings.float() @ weights.T
-
-
-def _linear_weights(module: nn.Module) -> int:
-    """Weights that every token is multiplied with."""
-    return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear | Conv1D))
-
-
-def _loss(logits: Tensor, labels: Sequence[int]) -> Tensor:
-    """Sum over rows of the cross-entropy of the wrong label. logits: (rows, 2)."""
-    targets = torch.tensor([1 - label for label in labels], device=logits.device)
-    return nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
-
-
-class SharedPrefix(_PassesBase):
+class SharedPrefix(PassesBase):
     """Decoders: the prefix once per example, then only the slot and what follows it, for all candidates at once.
 
     The answer is read at one token, the last. So in the last layer only that token needs to attend,
@@ -182,7 +60,7 @@ class SharedPrefix(_PassesBase):
     def __init__(self, victim: Victim, last_block: nn.Module | None = None) -> None:
         super().__init__(victim)
         self._last_block = last_block
-        self._in_last_block = 0 if last_block is None else 2 * _linear_weights(last_block)
+        self._in_last_block = 0 if last_block is None else 2 * linear_weights(last_block)
 
     def prepare(self, slot: Slot) -> Prepared:
         config = self.victim.model.config.get_text_config()
@@ -208,7 +86,7 @@ class SharedPrefix(_PassesBase):
         with torch.enable_grad():
             embeddings = self._embedding(ids).detach().requires_grad_(True)
             logits = self._run(units, 1, inputs_embeds=embeddings)
-            loss = _loss(logits, [unit.prepared.label for unit in units])
+            loss = loss_of(logits, [unit.prepared.label for unit in units])
             (gradient,) = torch.autograd.grad(loss, embeddings)
         tail = ids.shape[1]
         self._count(len(units), tail, len(units[0].prepared.slot.prefix) + tail, passes=2)
@@ -236,7 +114,7 @@ class SharedPrefix(_PassesBase):
         return logits
 
 
-class FullText(_PassesBase):
+class FullText(PassesBase):
     """Any victim: the full text of every candidate, padded on the right to the longest of the batch."""
 
     name = "full text"
@@ -264,7 +142,7 @@ class FullText(_PassesBase):
         with torch.enable_grad():
             embeddings = self._embedding(ids).detach().requires_grad_(True)
             logits = self._run(lengths, texts, mask, inputs_embeds=embeddings)
-            loss = _loss(logits, [slot.example.label for slot in slots])
+            loss = loss_of(logits, [slot.example.label for slot in slots])
             (gradient,) = torch.autograd.grad(loss, embeddings)
         self._count(len(units), ids.shape[1], ids.shape[1], passes=2)
         with torch.inference_mode():

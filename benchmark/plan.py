@@ -16,7 +16,8 @@ from ..tasks import EvaluationSet
 from .attacks import Attack
 from .batch import BatchSize
 from .budget import TIERS, cost_of_iteration, forward_cost
-from .passes import Prepared, Unit, passes_for
+from .pass_base import Prepared, Unit
+from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
 from .scoring import peak_memory
 from .settings import Settings

@@ -81,6 +81,9 @@ class Victim:
             return self
         bound = replace(self, model=with_two_rows(self.model, tokens, self.reference), label_tokens=tokens)
         bound.vocabulary = self.vocabulary
+        if not self.exact and "judge" in self.__dict__:
+            # Loaded already; it need not be a second time.
+            bound.judge = with_two_rows(self.judge, tokens, self.reference)
         return bound
 
     def calibrated(self, texts: Callable[[], Sequence[str]]) -> "Victim":

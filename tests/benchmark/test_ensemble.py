@@ -9,7 +9,8 @@ from victims import as_language_model, save_checkpoint, word_piece_tokenizer
 from holdfast.benchmark import GCG, RandomToken, Settings, attack_examples, load_victim, score
 from holdfast.benchmark.ensemble import DRAWS, Ensemble, draws
 from holdfast.benchmark.flags import BATCH_DEPENDENT, NON_DETERMINISTIC
-from holdfast.benchmark.passes import Unit, full_text, passes_for
+from holdfast.benchmark.pass_base import Unit
+from holdfast.benchmark.passes import full_text, passes_for
 from holdfast.benchmark.slot import prepare_slot, survivors
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.submissions.replay import Replayer
@@ -51,7 +52,8 @@ def test_candidates_have_the_mean_of_the_members_logits(ensemble, members, kind)
         texts = [slot.example.text(text) for text in ensemble.vocabulary.write(rows)]
         expected = np.mean([[member.logits(text) for text in texts] for member in members], axis=0)
         np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose([ensemble.sought(text, slot.example.label) for text in texts], expected, rtol=1e-5, atol=1e-5)
+        sought = [ensemble.sought(text, slot.example.label) for text in texts]
+        np.testing.assert_allclose(sought, expected, rtol=1e-5, atol=1e-5)
     assert passes.executed > 0
 
 

@@ -13,7 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config
 from victims import ARCHITECTURES, DECODERS, byte_level_tokenizer, save_checkpoint, word_piece_tokenizer
 
 from holdfast.benchmark import GCG, RandomToken, Settings, attack_examples, load_victim, score
-from holdfast.benchmark.passes import FullText, SharedPrefix, Unit, passes_for
+from holdfast.benchmark.pass_base import Unit
+from holdfast.benchmark.passes import FullText, SharedPrefix, passes_for
 from holdfast.benchmark.slot import prepare_slot, survivors
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import CheckpointError, Example, UsageError, get_task

@@ -10,7 +10,8 @@ from transformers import MistralConfig
 from victims import ARCHITECTURES, DECODERS, save_checkpoint
 
 from holdfast.benchmark import load_victim
-from holdfast.benchmark.passes import FullText, SharedPrefix, Unit, passes_for
+from holdfast.benchmark.pass_base import Unit
+from holdfast.benchmark.passes import FullText, SharedPrefix, passes_for
 from holdfast.benchmark.slot import prepare_slot, survivors
 from holdfast.tasks import Example
 

@@ -17,7 +17,8 @@ from victims import (
 
 from holdfast.benchmark import GCG, RandomToken, attack_examples, get_attack, load_victim
 from holdfast.benchmark.attacks import attack_parameters, variant_name, with_length
-from holdfast.benchmark.passes import FullText, Unit, passes_for
+from holdfast.benchmark.pass_base import Unit
+from holdfast.benchmark.passes import FullText, passes_for
 from holdfast.benchmark.position import POSITIONS, get_position, placed
 from holdfast.benchmark.slot import prepare_slot, survivors
 from holdfast.benchmark.vocabulary import attack_vocabulary

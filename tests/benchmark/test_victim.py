@@ -25,7 +25,8 @@ from victims import (
 
 from holdfast.benchmark import RandomToken, attack_examples, load_victim
 from holdfast.benchmark.digest import checkpoint_digest
-from holdfast.benchmark.passes import FullText, SharedPrefix, Unit
+from holdfast.benchmark.pass_base import Unit
+from holdfast.benchmark.passes import FullText, SharedPrefix
 from holdfast.benchmark.slot import prepare_slot, survivors
 from holdfast.tasks import Example, get_task
 

@@ -1,0 +1,134 @@
+"""What all ways of running a victim share: examples made ready, candidates that run together, and what was executed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from .shared_prefix import KeysValues
+from .slot import Slot
+from .victim import Victim
+
+
+@dataclass
+class Prepared:
+    """An example's slot, ready for passes.
+
+    keys_values: the prefix's keys and values, one pair of (1, heads, prefix, width) tensors per layer; None where
+    passes run over the full text.
+    members: the same for every member of an ensemble.
+    """
+
+    slot: Slot
+    keys_values: KeysValues | None = None
+    members: tuple["Prepared", ...] = ()
+
+    @property
+    def label(self) -> int:
+        return self.slot.example.label
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Candidates of one example that run together: strings (rows, length) int64 token ids."""
+
+    prepared: Prepared
+    strings: np.ndarray
+
+
+class Passes(Protocol):
+    """How a victim is run. Every method adds what it executed to `executed`."""
+
+    name: str
+    executed: float
+    """Floating-point operations really executed so far, in FLOP."""
+
+    def prepare(self, slot: Slot) -> Prepared: ...
+
+    def logits(self, units: Sequence[Unit]) -> Tensor:
+        """Logits of all rows of units with equal numbers of rows and of tail tokens: (units, rows, 2) float32."""
+        ...
+
+    def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
+        """Gradient of the attack's loss with respect to the one-hot tokens of the slot, on the attack vocabulary.
+
+        units: of one row each. The loss is the cross-entropy of the label that the example does not have.
+        Returns (units, length, attack vocabulary) float32.
+        """
+        ...
+
+
+class PassesBase:
+    """What both ways of running a victim share: its parts, and the count of what was executed."""
+
+    name = ""
+
+    def __init__(self, victim: Victim) -> None:
+        self.victim = victim
+        self.executed = 0.0
+        self._embedding = victim.model.get_input_embeddings()
+        head = getattr(victim.model, "score", None)
+        self._head = head if isinstance(head, nn.Linear) else None
+        """A decoder's classification head, applied to the hidden state at the end of the text."""
+        self._words = victim.label_tokens is not None
+        """Whether the victim is a language model, which gives the label words a logit at every token."""
+        self._attack_ids = torch.from_numpy(victim.vocabulary.ids).to(victim.device)
+        config = victim.model.config.get_text_config()
+        self._per_token = 2 * linear_weights(victim.model)
+        self._per_attended = 4 * config.hidden_size * config.num_hidden_layers
+
+    def _count(self, rows: int, tokens: int, attended: int, passes: int = 1) -> None:
+        """Add `passes` times a forward pass of rows x tokens, each token attending to about `attended` others."""
+        self.executed += passes * rows * tokens * (self._per_token + self._per_attended * attended)
+
+    @property
+    def reads_one_token(self) -> bool:
+        """Whether the answer is read at one token of the text, the last that is not padding."""
+        return self._words or self._head is not None
+
+    def _answers(self, places: Tensor, **inputs: Any) -> Tensor:
+        """Logits at one token of each row: (rows, 2). places: (rows,) int64; inputs: of the model."""
+        model = self.victim.model
+        if self._words:
+            # By the model's own forward pass, as some models scale or cap their logits.
+            found = model(**inputs, use_cache=False).logits
+            return found[torch.arange(len(found), device=found.device), places.to(found.device)]
+        assert self._head is not None
+        hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
+        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), places.to(hidden.device)])
+
+    def _ids(self, rows: Iterable[Sequence[int]]) -> Tensor:
+        return torch.tensor(list(rows), dtype=torch.long, device=self.victim.device)
+
+    def _pool_position(self, tail: Sequence[int]) -> int:
+        """Where the answer is read, from the end (-1, -2, ...): by a decoder's classifier at the rightmost token that
+        is not its pad token, by a language model at the last.
+        """
+        if self._words:
+            return -1
+        pad = self.victim.model.config.get_text_config().pad_token_id
+        for back, token in enumerate(reversed(tail), start=1):
+            if token != pad:
+                return -back
+        return -1
+
+    def _one_hot_gradient(self, slot_embeddings: Tensor) -> Tensor:
+        """(units, length, width) gradient of embeddings -> (units, length, attack vocabulary) of one-hot tokens."""
+        # By the model's own lookup, as some models scale what they look up.
+        weights = self._embedding(self._attack_ids).float()
+        return slot_embeddings.float() @ weights.T
+
+
+def linear_weights(module: nn.Module) -> int:
+    """Weights that every token is multiplied with."""
+    return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear | Conv1D))
+
+
+def loss_of(logits: Tensor, labels: Sequence[int]) -> Tensor:
+    """Sum over rows of the cross-entropy of the wrong label. logits: (rows, 2)."""
+    targets = torch.tensor([1 - label for label in labels], device=logits.device)
+    return nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
