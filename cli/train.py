@@ -1,4 +1,4 @@
-"""`holdfast train`: make a checkpoint for a task, undefended or adversarially trained."""
+"""`holdfast train`: make a checkpoint for a task: undefended, adversarially trained, or a language model."""
 
 import shlex
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..tasks import get_task, task_names
+from ..tasks import UsageError, get_task, task_names
 from .options import Device, Mirror, Seed
 from .terminal import duration, err, out
 
@@ -23,8 +23,12 @@ def train(
     task: Annotated[str, typer.Option("--task", "-t", help="Task to train for.", autocompletion=task_names)],
     folder: Annotated[Path, typer.Option("--out", "-o", help="New folder for the checkpoint.")],
     recipe: Annotated[
-        Literal["standard", "adversarial"],
-        typer.Option("--recipe", help="standard: random tokens in the slot; adversarial: rounds of GCG on top of it."),
+        Literal["standard", "adversarial", "language-model"],
+        typer.Option(
+            "--recipe",
+            help="standard: random tokens in the slot; adversarial: rounds of GCG on top of it; language-model: one "
+            "that answers in words.",
+        ),
     ] = "standard",
     base: Annotated[
         str | None,
@@ -32,14 +36,22 @@ def train(
             "--base", help="Checkpoint to start from, a folder or owner/name@commit.", show_default="from scratch"
         ),
     ] = None,
+    tokenizer_of: Annotated[
+        str | None,
+        typer.Option(
+            "--tokenizer-of",
+            help="From scratch: checkpoint to take the tokenizer of, named as --base.",
+            show_default="a new one",
+        ),
+    ] = None,
     layers: Annotated[int | None, typer.Option(help="From scratch: layers.")] = None,
     width: Annotated[int | None, typer.Option(help="From scratch: width of the residual stream.")] = None,
     heads: Annotated[int | None, typer.Option(help="From scratch: attention heads.")] = None,
     vocabulary: Annotated[int | None, typer.Option(help="From scratch: tokens of the tokenizer.")] = None,
     examples: Annotated[int | None, typer.Option(help="Training examples.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Standard stage: passes over the examples.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Before any rounds: passes over the examples.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Texts per training step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Standard stage: peak learning rate.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Before any rounds: peak learning rate.")] = None,
     filled: Annotated[float | None, typer.Option(help="Share of slots that random tokens are put into.")] = None,
     context: Annotated[int | None, typer.Option(help="Longest text to train on, in tokens.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Adversarial stage: rounds of attack and training.")] = None,
@@ -57,13 +69,15 @@ def train(
     mirror: Mirror = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the training record as JSON.")] = False,
 ) -> None:
-    """Train a classifier for a task; training compute is metered and written beside it.
+    """Train a classifier or language model for a task; training compute is metered and written beside it.
 
     Settings that are not given are the task's own, made to train in minutes on two CPU cores.
     """
     from ..submissions.recipes import defaults_for
     from ..submissions.recipes import train as run_training
 
+    if tokenizer_of is not None and vocabulary is not None:
+        raise UsageError(f"The tokenizer of {tokenizer_of} has as many tokens as it has; leave out --vocabulary.")
     chosen = get_task(task)
     defaults = defaults_for(chosen)
     shape = _changed(defaults.shape, layers=layers, width=width, heads=heads, vocabulary=vocabulary, context=context)
@@ -95,6 +109,7 @@ def train(
             folder,
             recipe=recipe,
             base=base,
+            tokenizer_of=tokenizer_of,
             shape=shape if own_shape else None,
             standard=standard,
             adversarial=adversarial,
@@ -154,7 +169,7 @@ class _Bars:
         self._progress.stop()
 
     def report(self, now: "TrainingProgress") -> None:
-        stage = f"{now.stage} training" if now.stage == "standard" else f"round {now.round}: {now.stage}"
+        stage = f"round {now.round}: {now.stage}" if now.round else f"{now.stage} training"
         if stage != self._stage:
             self._stage = stage
             self._task = self._progress.add_task(stage, total=now.total, note="")

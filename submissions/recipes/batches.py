@@ -70,22 +70,27 @@ class Collator:
     """Fills slots, tokenizes whole texts and pads them on the right."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, slots: RandomSlots) -> None:
-        self._backend = tokenizer.backend_tokenizer
-        self._pad = pad_id(tokenizer)
+        self._tokenizer = tokenizer
         self._slots = slots
 
     def __call__(self, cases: Sequence[Case]) -> dict[str, torch.Tensor]:
         """input_ids and attention_mask: (batch, longest) int64. labels: (batch,) int64."""
         strings = [self._slots.draw() if case.string is None else case.string for case in cases]
         texts = [case.example.text(string) for case, string in zip(cases, strings, strict=True)]
-        rows = [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=True)]
-        ids = torch.full((len(rows), max(map(len, rows))), self._pad, dtype=torch.int64)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = 1
+        backend = self._tokenizer.backend_tokenizer
+        rows = [encoding.ids for encoding in backend.encode_batch_fast(texts, add_special_tokens=True)]
         labels = torch.tensor([case.example.label for case in cases])
-        return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        return {**padded(self._tokenizer, rows), "labels": labels}
+
+
+def padded(tokenizer: PreTrainedTokenizerFast, rows: Sequence[list[int]]) -> dict[str, torch.Tensor]:
+    """Rows of tokens, padded on the right to the longest: input_ids and attention_mask, (batch, longest) int64."""
+    ids = torch.full((len(rows), max(map(len, rows))), pad_id(tokenizer), dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 class ByLength(Sampler[int]):

@@ -21,6 +21,7 @@ from transformers import (
 from ...benchmark.budget import backward_cost, forward_cost
 from ...benchmark.vocabulary import AttackVocabulary
 from .batches import ByLength, Cases, Collator, RandomSlots
+from .language_model import WholeTexts, weighted_loss
 
 WARMUP = 0.05
 """Share of the steps in which the learning rate rises to its peak; it then falls to zero along a cosine."""
@@ -50,18 +51,21 @@ def fit(
     cases: Cases,
     how: Fit,
     on_step: Callable[[int, int, float], None],
+    words: tuple[str, str] | None = None,
 ) -> int:
     """Train the model in place, in fp32 (on CUDA with bf16 products). on_step: step, steps, mean loss since last time.
 
+    words: of a language model, the label words that its texts end in; None for a classifier.
     Returns the canonical FLOP: 6NT per text, over its T real tokens, for one forward and one backward pass.
     """
-    order, slots = np.random.default_rng(how.seed).spawn(2)
+    order, rng = np.random.default_rng(how.seed).spawn(2)
+    slots = RandomSlots(vocabulary, how.filled, rng)
     model.requires_grad_(True)
     with tempfile.TemporaryDirectory() as unused:
         trainer = _Trainer(
             model=model,
             args=_arguments(how, len(cases), unused),
-            data_collator=Collator(tokenizer, RandomSlots(vocabulary, how.filled, slots)),
+            data_collator=Collator(tokenizer, slots) if words is None else WholeTexts(tokenizer, slots, words),
             train_dataset=cases,
             callbacks=[_Reporter(on_step)],
         )
@@ -104,6 +108,13 @@ class _Trainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.order
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        # Only batches of whole texts say how much each token counts.
+        weights = inputs.pop("weights", None)
+        if weights is None:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        return weighted_loss(model(**inputs).logits, inputs["input_ids"], weights)
 
 
 class _Reporter(TrainerCallback):

@@ -9,22 +9,21 @@ from typing import Literal
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 from ...benchmark.victim import DTYPES, Victim, load_victim, one_thread_on_cpu
 from ...tasks import Example, Task, UsageError
 from .adversarial import AdversarialSettings, Pool, attack_round, mixed
-from .base import load_base
 from .batches import Case, Cases, shortened
 from .checkpoint import new_folder, save_checkpoint
 from .defaults import defaults_for
 from .fitting import Fit, fit
-from .shapes import Shape, new_model
+from .language_model import room_for
+from .shapes import Shape
 from .standard import StandardSettings
-from .tokenizer import train_tokenizer
-from .training_record import TRAINING_FILE, Compute, Round, TrainingRecord, read_training_record, software
+from .start import Start, from_base, from_scratch
+from .training_record import TRAINING_FILE, Recipe, Round, TrainingRecord, software
 
-Recipe = Literal["standard", "adversarial"]
 HELD_OUT = 200
 """Training examples kept aside to measure clean accuracy on; never evaluation examples."""
 SMALL = 1_000_000
@@ -33,12 +32,13 @@ SMALL = 1_000_000
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where training stands. stage: `standard`, `attack` or `adversarial`, the last two with their round.
+    """Where training stands. stage: `standard`, `language-model`, `attack` or `adversarial`, the last two with their
+    round.
 
     done, total: training steps, or examples attacked. loss: mean since the last report. finished: the round just ended.
     """
 
-    stage: Literal["standard", "attack", "adversarial"]
+    stage: Literal["standard", "language-model", "attack", "adversarial"]
     done: int
     total: int
     round: int = 0
@@ -52,6 +52,7 @@ def train(
     *,
     recipe: Recipe = "standard",
     base: str | Path | None = None,
+    tokenizer_of: str | Path | None = None,
     shape: Shape | None = None,
     standard: StandardSettings | None = None,
     adversarial: AdversarialSettings | None = None,
@@ -62,11 +63,13 @@ def train(
     on_progress: Callable[[TrainingProgress], None] | None = None,
     command: str | None = None,
 ) -> TrainingRecord:
-    """Train a classifier for `task` and write it, with its tokenizer and `training.json`, to the new folder `out`.
+    """Train a model for `task` and write it, with its tokenizer and `training.json`, to the new folder `out`.
 
-    recipe: `standard`, or `adversarial`, which goes on with rounds of attack and training.
+    recipe: `standard`; `adversarial`, which goes on with rounds of attack and training; or `language-model`, whose
+    model answers in label words and is one of the task's text besides.
     base: a checkpoint to start from, a folder or `owner/name@revision`; without one, a small model of the given shape
     is made from scratch. The adversarial recipe trains the standard stage first, unless the base is a classifier.
+    tokenizer_of: a checkpoint, named likewise, whose tokenizer a model from scratch takes; else it gets one of its own.
     shape, standard, adversarial: settings; the task's defaults where left out.
     weights_dtype: of the file; float16 from scratch and the base's own otherwise, unless given.
     device: `cpu` or `cuda`; by default CUDA where there is a card.
@@ -79,6 +82,8 @@ def train(
     defaults = defaults_for(task)
     if base is not None and shape is not None:
         raise UsageError("A shape is for training from scratch; leave it out, or leave out the base.")
+    if base is not None and tokenizer_of is not None:
+        raise UsageError("A base brings its tokenizer; leave out the base, or the checkpoint to take one from.")
     if weights_dtype is not None and weights_dtype not in DTYPES:
         raise UsageError(f"There is no dtype '{weights_dtype}'; choose one of {', '.join(DTYPES)}.")
     place = _device(device)
@@ -88,23 +93,28 @@ def train(
         shape = shape or defaults.shape
     with new_folder(out) as folder:
         examples, held_out = _examples(task, standard, seed, mirror)
+        words = task.labels if recipe == "language-model" else None
+        labels = task.labels if words is None else None
         if shape is not None:
-            start = _from_scratch(task, shape, examples, seed, weights_dtype)
+            start = from_scratch(shape, labels, examples, tokenizer_of, seed, weights_dtype)
         else:
             assert base is not None
-            start = _from_base(task, base, seed, weights_dtype)
+            start = from_base(base, labels, seed, weights_dtype)
         with _threads(start.model, place):
-            bench = _Bench(start, folder, place)
+            bench = _Bench(start, folder, place, task)
             context = min(bench.victim.context, standard.context)
+            if words is not None:
+                context -= room_for(words, start.tokenizer)
             examples = shortened(examples, start.tokenizer, context)
             held_out = shortened(held_out, start.tokenizer, context)
             spent, rounds = start.spent, []
-            trains_standard = recipe == "standard" or not start.classifies
-            if trains_standard:
+            fits = recipe != "adversarial" or not start.whole
+            if fits:
+                stage = "standard" if words is None else "language-model"
                 cases = Cases([Case(example) for example in examples])
                 how = Fit(standard.epochs, standard.batch_size, standard.learning_rate, standard.filled, seed, place)
                 cost = bench.fit(
-                    cases, how, lambda step, steps, loss: report(TrainingProgress("standard", step, steps, loss=loss))
+                    cases, how, lambda step, steps, loss: report(TrainingProgress(stage, step, steps, loss=loss)), words
                 )
                 spent = spent.model_copy(update={"fine_tuning": spent.fine_tuning + cost})
             if recipe == "adversarial":
@@ -118,9 +128,10 @@ def train(
                 recipe=recipe,
                 base=None if base is None else str(base),
                 base_revision=start.revision,
+                tokenizer_of=None if tokenizer_of is None else str(tokenizer_of),
                 seed=seed,
                 shape=None if shape is None else asdict(shape),
-                standard=asdict(standard) if trains_standard else None,
+                standard=asdict(standard) if fits else None,
                 adversarial=asdict(adversarial) if recipe == "adversarial" else None,
                 parameters=bench.victim.parameters,
                 weights_dtype=str(start.dtype).removeprefix("torch."),
@@ -143,45 +154,6 @@ def clean_accuracy(victim: Victim, examples: Sequence[Example]) -> float:
     return sum(victim.classify(example.text()) == example.label for example in examples) / len(examples)
 
 
-@dataclass
-class _Start:
-    """A model before training. spent: compute that went into it so far. classifies: whether it has a trained head."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
-    dtype: torch.dtype
-    spent: Compute
-    revision: str | None
-    classifies: bool
-
-
-def _from_scratch(
-    task: Task, shape: Shape, examples: Sequence[Example], seed: int, weights_dtype: str | None
-) -> _Start:
-    tokenizer = train_tokenizer((example.text() for example in examples), shape.vocabulary, shape.context)
-    return _Start(
-        model=new_model(shape, tokenizer, task.labels, seed),
-        tokenizer=tokenizer,
-        dtype=DTYPES[weights_dtype or "float16"],
-        spent=Compute(pretraining=0, fine_tuning=0, defence=0),
-        revision=None,
-        classifies=False,
-    )
-
-
-def _from_base(task: Task, reference: str | Path, seed: int, weights_dtype: str | None) -> _Start:
-    base = load_base(reference, task.labels, seed)
-    before = read_training_record(Path(reference).expanduser())
-    return _Start(
-        model=base.model,
-        tokenizer=base.tokenizer,
-        dtype=DTYPES[weights_dtype] if weights_dtype else base.dtype,
-        spent=before.compute if before else Compute(pretraining=None, fine_tuning=0, defence=0),
-        revision=base.revision,
-        classifies=base.whole,
-    )
-
-
 class _Bench:
     """The model in training, and beside it the victim that it would be if it were published now.
 
@@ -189,22 +161,29 @@ class _Bench:
     written: rounded to its dtype, and read back through the public path.
     """
 
-    def __init__(self, start: _Start, folder: Path, device: str) -> None:
+    def __init__(self, start: Start, folder: Path, device: str, task: Task) -> None:
         self._start = start
+        self._task = task
         self._folder = folder
         self.device = device
         self.victim = self._publish()
         self.vocabulary = self.victim.vocabulary
 
-    def fit(self, cases: Cases, how: Fit, on_step: Callable[[int, int, float], None]) -> int:
-        """Train on cases; returns the canonical FLOP."""
-        cost = fit(self._start.model, self._start.tokenizer, self.vocabulary, cases, how, on_step)
+    def fit(
+        self,
+        cases: Cases,
+        how: Fit,
+        on_step: Callable[[int, int, float], None],
+        words: tuple[str, str] | None = None,
+    ) -> int:
+        """Train on cases; returns the canonical FLOP. words: the label words of a language model."""
+        cost = fit(self._start.model, self._start.tokenizer, self.vocabulary, cases, how, on_step, words)
         self.victim = self._publish()
         return cost
 
     def _publish(self) -> Victim:
         save_checkpoint(self._start.model, self._start.tokenizer, self._folder, self._start.dtype)
-        return load_victim(self._folder, device=self.device)
+        return load_victim(self._folder, device=self.device).for_labels(self._task.labels)
 
 
 def _rounds(

@@ -1,10 +1,17 @@
-"""Shapes of the small models that are trained from scratch: a GPT-NeoX-shaped classifier, as the Pythia models are."""
+"""Shapes of the small models that are trained from scratch: GPT-NeoX-shaped, as the Pythia models are."""
 
 import math
 from dataclasses import dataclass
 
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    GPTNeoXForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from ...tasks import UsageError
 from .tokenizer import pad_id
@@ -32,9 +39,12 @@ class Shape:
 
 
 def new_model(
-    shape: Shape, tokenizer: PreTrainedTokenizerFast, labels: tuple[str, str], seed: int
-) -> GPTNeoXForSequenceClassification:
-    """A model of that shape with random weights, in fp32. Its last token's output is what classifies a text."""
+    shape: Shape, tokenizer: PreTrainedTokenizerFast, labels: tuple[str, str] | None, seed: int
+) -> PreTrainedModel:
+    """A model of that shape with random weights, in fp32: a classifier with these labels, or a language model.
+
+    The last token's output is what classifies a text.
+    """
     config = GPTNeoXConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.width,
@@ -49,14 +59,20 @@ def new_model(
         # Each MLP sees what its own layer attended to: with two layers, few tasks are learned without.
         use_parallel_residual=False,
         classifier_dropout=0.0,
-        problem_type="single_label_classification",
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 1.0},
         bos_token_id=pad_id(tokenizer),
         eos_token_id=pad_id(tokenizer),
         pad_token_id=pad_id(tokenizer),
-        id2label=dict(enumerate(labels)),
-        label2id={label: i for i, label in enumerate(labels)},
     )
+    if labels is not None:
+        with_labels(config, labels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return GPTNeoXForSequenceClassification(config)
+        return GPTNeoXForCausalLM(config) if labels is None else GPTNeoXForSequenceClassification(config)
+
+
+def with_labels(config: PreTrainedConfig, labels: tuple[str, str]) -> None:
+    """Have a configuration describe a classifier with these labels."""
+    config.problem_type = "single_label_classification"
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: i for i, label in enumerate(labels)}

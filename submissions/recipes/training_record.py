@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...tasks import RecordError
 
+Recipe = Literal["standard", "adversarial", "language-model"]
 TRAINING_FILE = "training.json"
 _PACKAGES = ("holdfast", "torch", "transformers", "accelerate", "tokenizers", "numpy")
 
@@ -52,7 +53,9 @@ class TrainingRecord(BaseModel):
     """How a checkpoint was made.
 
     command: the command line, where there was one. base: the checkpoint it started from; null from scratch.
-    shape, standard, adversarial: the settings used, null for a stage that did not run. parameters: N.
+    tokenizer_of: the checkpoint whose tokenizer it has; null where that is its own, or its base's.
+    shape, standard, adversarial: the settings used, null for a stage that did not run; `standard` are those of the
+    language-model recipe too. parameters: N.
     clean_accuracy: on `held_out` training examples that were not trained on, never on the evaluation set.
     digest: SHA-256 of the checkpoint, as results name it. threads: of the CPU; with as many, on the same kind of
     machine and with the same software, the command gives the same digest.
@@ -64,9 +67,10 @@ class TrainingRecord(BaseModel):
     command: str | None
     task: str
     task_version: int
-    recipe: Literal["standard", "adversarial"]
+    recipe: Recipe
     base: str | None
     base_revision: str | None
+    tokenizer_of: str | None = None
     seed: int
     shape: dict[str, int] | None
     standard: dict[str, int | float | None] | None
