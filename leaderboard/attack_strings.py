@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 
 from ..benchmark import Result
 from ..benchmark.results import sha256
+from ..submissions.declared import RegistryCheckpoint
 from ..submissions.entry import Entry, Key, checkpoint_in_registry, file_of
 from ..submissions.limits import TRACE_BYTES, read_limited
-from ..submissions.manifest import RegistryCheckpoint
 from ..submissions.traces import TraceRow, read_trace
 from ..tasks import RecordError
 
@@ -86,12 +86,13 @@ def _answer(logits: Sequence[float]) -> int:
 
 
 def _tokenizer(entry: Entry, task: str) -> "_Decoder | None":
-    """The victim's tokenizer, where its checkpoint lies in the registry."""
+    """The victim's tokenizer, that of its first checkpoint, where that lies in the registry."""
     declared = entry.manifest.tasks.get(task)
-    if declared is None or not isinstance(declared.checkpoint, RegistryCheckpoint):
+    first = next(iter(declared.checkpoints.values()), None) if declared else None
+    if not isinstance(first, RegistryCheckpoint):
         return None
     try:
-        file = checkpoint_in_registry(entry.folder.parent.parent, declared.checkpoint) / "tokenizer.json"
+        file = checkpoint_in_registry(entry.folder.parent.parent, first) / "tokenizer.json"
         return _loaded(file, file.stat().st_mtime_ns) if file.stat().st_size <= _TOKENIZER_BYTES else None
     except (RecordError, OSError):
         return None

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..benchmark.digest import checkpoint_digest
+from ..benchmark.digest import checkpoint_digest, digest_of_several
 from ..benchmark.results import Result, parse_result, sha256
 from ..tasks import RecordError
 from .consistency import contradictions, trace_contradictions
+from .declared import Composition, RegistryCheckpoint
 from .entry import Key, checkpoint_in_registry, file_of, key_of, keys_in
 from .evidence import read_evidence
 from .limits import (
@@ -25,7 +26,7 @@ from .limits import (
     TRACE_BYTES,
     read_limited,
 )
-from .manifest import MANIFEST_FILE, HubCheckpoint, Manifest, Problem, RegistryCheckpoint, TaskEntry, parse_manifest
+from .manifest import MANIFEST_FILE, Manifest, Problem, TaskEntry, parse_manifest
 from .reported import read_curve
 from .traces import read_trace
 
@@ -36,6 +37,13 @@ _FILES = re.compile(
     # What a verification that was killed while it wrote leaves behind; the next one replaces it.
     r"evidence/[a-z0-9_-]+/\.[a-z0-9_]+(-[0-9]+)?-[a-z]+\.json\.partial"
 )
+
+_KINDS: dict[Composition, tuple[str, ...]] = {
+    "checkpoint": ("classifier", "language-model"),
+    "ensemble": ("ensemble",),
+    "filter": ("filter",),
+}
+"""By how a victim is put together, what results may say of how it answers."""
 
 
 def check_entry(folder: Path, registry: Path | None = None) -> list[Problem]:
@@ -162,19 +170,18 @@ def _about_tasks(folder: Path, registry: Path, manifest: Manifest, results: dict
 def _about_victim(
     folder: Path, registry: Path, name: str, task: TaskEntry, results: dict[Key, Result]
 ) -> Iterator[Problem]:
-    checkpoint = task.checkpoint
-    digest = None
-    if isinstance(checkpoint, RegistryCheckpoint):
-        try:
-            digest = _digest_in_registry(registry, checkpoint)
-        except RecordError as error:
-            yield Problem(folder / MANIFEST_FILE, f"tasks.{name}.checkpoint.path: {error}")
+    digests: list[str] = []
+    for field, checkpoint in task.checkpoints.items():
+        if isinstance(checkpoint, RegistryCheckpoint):
+            try:
+                digests.append(_digest_in_registry(registry, checkpoint))
+            except RecordError as error:
+                yield Problem(folder / MANIFEST_FILE, f"tasks.{name}.{field}.path: {error}")
     if not results:
         return
-    if isinstance(checkpoint, HubCheckpoint):
-        wanted = (checkpoint.repo, checkpoint.commit)
-    else:
-        wanted = (checkpoint.path if checkpoint else None, None)
+    digest = None
+    if len(digests) == len(task.checkpoints):
+        digest = digests[0] if task.victim is None else digest_of_several(task.composition, digests)
     first = next(iter(results.values())).victim
     for key, result in results.items():
         path = file_of(folder, "results", key)
@@ -186,15 +193,16 @@ def _about_victim(
         if digest is not None and victim.digest != digest:
             yield Problem(
                 path,
-                f"victim.digest: {victim.digest[:12]} was scored, and the checkpoint in the registry is {digest[:12]}.",
+                f"victim.digest: {victim.digest[:12]} was scored, and what lies in the registry is {digest[:12]}.",
             )
-        if (victim.reference, victim.revision) != wanted:
+        if (victim.reference, victim.revision) != task.reference:
             yield Problem(
-                path,
-                "victim.reference: it is not the checkpoint that the manifest names; score that one, by that name.",
+                path, "victim.reference: it is not the victim that the manifest names; score that one, by that name."
             )
+        if victim.kind not in _KINDS[task.composition]:
+            yield Problem(path, f"victim.kind: {victim.kind} is recorded, and the manifest has a {task.composition}.")
         if (victim.digest, victim.architecture, victim.context) != (first.digest, first.architecture, first.context):
-            yield Problem(path, "victim: another checkpoint was scored than for the other results of this task.")
+            yield Problem(path, "victim: another one was scored than for the other results of this task.")
 
 
 def _digest_in_registry(registry: Path, checkpoint: RegistryCheckpoint) -> str:

@@ -21,9 +21,10 @@ from typing import NamedTuple
 from ..benchmark.attacks import variant_name
 from ..benchmark.results import Result, parse_result, sha256
 from ..tasks import RecordError, UsageError
+from .declared import RegistryCheckpoint
 from .evidence import LEVELS, Evidence, Level, read_evidence
 from .limits import RESULT_BYTES, TRACE_BYTES, read_limited
-from .manifest import MANIFEST_FILE, Manifest, RegistryCheckpoint, read_manifest
+from .manifest import MANIFEST_FILE, Manifest, read_manifest
 from .reported import ReportedCurve, read_curve
 
 

@@ -13,6 +13,7 @@ from ..benchmark.results import parse_result, sha256
 from ..benchmark.scoring import device_name, software_versions
 from ..benchmark.victim import Victim, load_victim
 from ..tasks import CheckpointError, ResourceError, get_task
+from .declared import name_of
 from .entry import file_of
 from .evidence import Digests, Evidence
 from .limits import RESULT_BYTES, TRACE_BYTES, read_limited
@@ -22,6 +23,7 @@ from .reproduce import reproduce
 from .sealed import refuse_unsafe
 from .traces import read_trace
 from .verdicts import Found, Job, Reproducing, Verdict
+from .victim_file import assembled
 
 MOST_PROBLEMS = 20
 """Told per result; a wrong checkpoint would otherwise be 500 sentences."""
@@ -31,39 +33,67 @@ def judge_results(
     folder: Path, jobs: Sequence[Job], by: str, reproducing: Reproducing, device: str | None
 ) -> Iterator[Any]:
     """Replay results, and attack some of their examples again: a `Verdict` each, as soon as it is found."""
-    for checkpoint, of_checkpoint in groupby(jobs, key=lambda job: job.folder):
-        victims: dict[str, Victim] = {}
-        for job in of_checkpoint:
+    for _, of_victim in groupby(jobs, key=lambda job: job.victim):
+        loader = _Loader(device)
+        for job in of_victim:
             replayer: Replayer | None = None
             for found in job.results:
                 evidence = None
                 try:
-                    refuse_unsafe(checkpoint)
+                    _refuse_unsafe(job)
                     if replayer is None:
-                        victim = _victim(victims, checkpoint, "float32", device, job.evaluation.task)
-                        replayer = Replayer(victim, job.evaluation)
-                    problems, evidence = _verdict(folder, found, replayer, job.texts, victims, by, reproducing)
+                        replayer = Replayer(loader.victim(job, "float32"), job.evaluation)
+                    problems, evidence = _verdict(folder, found, replayer, job, loader, by, reproducing)
                 except (CheckpointError, ResourceError) as error:
-                    said = str(error).replace(str(checkpoint), job.checkpoint)[:500]
-                    problems = [f"its checkpoint cannot be used: {said.removesuffix('.')}"]
+                    problems = [f"its checkpoint cannot be used: {_named(str(error), job)[:500].removesuffix('.')}"]
                 if len(problems) > MOST_PROBLEMS:
                     problems = [*problems[:MOST_PROBLEMS], f"and {len(problems) - MOST_PROBLEMS} more of this kind"]
                 yield Verdict(key=found.key, problems=problems, evidence=evidence).model_dump(mode="json")
 
 
-def _victim(victims: dict[str, Victim], folder: Path, dtype: str, device: str | None, task: str) -> Victim:
-    """The checkpoint in a precision, loaded once for all tasks, as it answers one of them."""
-    if dtype not in victims:
-        victims[dtype] = load_victim(folder, dtype=dtype, device=device)
-    return victims[dtype].for_labels(get_task(task).labels)
+def _refuse_unsafe(job: Job) -> None:
+    for folder in job.folders:
+        try:
+            refuse_unsafe(folder)
+        except CheckpointError as error:
+            raise error if len(job.folders) == 1 else CheckpointError(f"{folder}: {error}") from error
+
+
+def _named(message: str, job: Job) -> str:
+    """A message with the names of checkpoints in place of the folders that they are sealed in."""
+    for folder, checkpoint in zip(job.folders, job.declared.checkpoints.values(), strict=True):
+        message = message.replace(str(folder), name_of(checkpoint))
+    return message
+
+
+class _Loader:
+    """The victims of jobs that have the same one: each checkpoint is loaded once in each precision, for all tasks."""
+
+    def __init__(self, device: str | None) -> None:
+        self._device = device
+        self._parts: dict[tuple[Path, str], Victim] = {}
+
+    def victim(self, job: Job, dtype: str) -> Victim:
+        """The victim of a job in a precision, as it answers the task."""
+        parts = [self._part(folder, dtype) for folder in job.folders]
+        victim = assembled(job.declared.composition, parts, job.declared.reference[0])
+        return victim.for_labels(get_task(job.evaluation.task).labels).calibrated(lambda: job.texts)
+
+    def _part(self, folder: Path, dtype: str) -> Victim:
+        if (folder, dtype) not in self._parts:
+            part = self._parts[folder, dtype] = load_victim(folder, dtype=dtype, device=self._device)
+            if not part.exact:
+                # The float32 model is there already, for replaying; it need not be loaded a second time to judge.
+                part.judge = self._parts[folder, "float32"].model
+        return self._parts[folder, dtype]
 
 
 def _verdict(
     folder: Path,
     found: Found,
     replayer: Replayer,
-    texts: Sequence[str],
-    victims: dict[str, Victim],
+    job: Job,
+    loader: _Loader,
     by: str,
     reproducing: Reproducing,
 ) -> tuple[list[str], Evidence | None]:
@@ -76,11 +106,8 @@ def _verdict(
     problems = problems or omitted_flags(result, replayer.victim, replayer.evaluation)
     reproduction = None
     if reproducing.examples and found.correct and not problems:
-        ours = replayer.victim
-        victim = _victim(victims, ours.folder, result.victim.dtype, str(ours.device), result.task.name)
-        if not victim.exact:
-            # The float32 model is there already, for replaying; it need not be loaded a second time to judge.
-            victim.judge = ours.judge
+        dtype = result.victim.dtype
+        victim = replayer.victim if dtype == "float32" else loader.victim(job, dtype)
         problems, reproduction = reproduce(
             result,
             found.result,
@@ -89,7 +116,7 @@ def _verdict(
             reproducing.examples,
             reproducing.seed,
             reproducing.budget,
-            texts,
+            job.texts,
         )
     if problems:
         return problems, None

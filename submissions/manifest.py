@@ -5,20 +5,20 @@ them all at once.
 """
 
 import json
-import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..tasks import RecordError
+from .declared import TAGS, UNKNOWN_KIND, Checkpoint, Composition, DeclaredVictim, reference_of
 from .limits import MANIFEST_BYTES, read_limited
 from .safe_yaml import YamlError, read_yaml
 
@@ -75,17 +75,6 @@ def _licence(expression: str) -> str:
         ) from error
 
 
-def _inside(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not re.fullmatch(r"[A-Za-z0-9._/-]+", path) or PurePosixPath(path).is_absolute() or not parts:
-        raise ValueError(
-            "give a path inside the registry, like checkpoints/my-model, of letters, digits, '.', '_', '-'"
-        )
-    if any(part.startswith(".") for part in parts) or str(PurePosixPath(path)) != path:
-        raise ValueError("a path inside the registry has no '..', no hidden folders and no '/' at the end")
-    return path
-
-
 Line = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_one_line)]
 Prose = Annotated[str, Field(min_length=1, max_length=2_000), AfterValidator(_plain)]
 _WEB = r"^https?://"
@@ -111,34 +100,6 @@ class WebLink(_Strict):
     url: Link
 
 
-class HubCheckpoint(_Strict):
-    """A model on the Hugging Face Hub, at a commit."""
-
-    repo: Annotated[str, Field(max_length=140, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="Full commit hash")]
-
-
-class RegistryCheckpoint(_Strict):
-    """A checkpoint that lies in the registry itself."""
-
-    path: Annotated[
-        str,
-        Field(max_length=200, description="From the folder that holds `entries/`, like checkpoints/my-model"),
-        AfterValidator(_inside),
-    ]
-
-
-def _where(checkpoint: object) -> str:
-    here = isinstance(checkpoint, RegistryCheckpoint) or (isinstance(checkpoint, dict) and "path" in checkpoint)
-    return _IN_REGISTRY if here else _ON_HUB
-
-
-_ON_HUB, _IN_REGISTRY = "checkpoint on the Hub", "checkpoint in the registry"
-Checkpoint = Annotated[
-    Annotated[HubCheckpoint, Tag(_ON_HUB)] | Annotated[RegistryCheckpoint, Tag(_IN_REGISTRY)], Discriminator(_where)
-]
-
-
 class TrainingCompute(_Strict):
     """What training took by stage, in FLOP; null or absent where it is not known."""
 
@@ -148,11 +109,35 @@ class TrainingCompute(_Strict):
 
 
 class TaskEntry(_Strict):
-    """What was submitted for one task."""
+    """What was submitted for one task: a checkpoint, or a victim that is made of several."""
 
     checkpoint: Checkpoint | None = None
+    victim: DeclaredVictim | None = None
     parameters: Annotated[int, Field(gt=0, le=10**15, description="N: all parameters, embeddings included")]
     compute: TrainingCompute = TrainingCompute()
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> "TaskEntry":
+        if self.checkpoint is not None and self.victim is not None:
+            raise ValueError("it has a checkpoint and a victim; give the one that was scored")
+        return self
+
+    @property
+    def composition(self) -> Composition:
+        """How the victim is put together."""
+        return "checkpoint" if self.victim is None else self.victim.kind
+
+    @property
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """What the victim is made of, in order, by field; nothing for figures from a publication."""
+        if self.victim is not None:
+            return {f"victim.{field}": part for field, part in self.victim.parts.items()}
+        return {} if self.checkpoint is None else {"checkpoint": self.checkpoint}
+
+    @property
+    def reference(self) -> tuple[str, str | None]:
+        """What a result has as the reference and revision of this victim."""
+        return reference_of(self.composition, list(self.checkpoints.values()))
 
 
 class Defence(_Strict):
@@ -197,9 +182,9 @@ class Manifest(_Strict):
     @model_validator(mode="after")
     def _checkpoints_where_they_belong(self) -> "Manifest":
         for name, task in self.tasks.items():
-            if self.reported is None and task.checkpoint is None:
+            if self.reported is None and not task.checkpoints:
                 raise ValueError(f"the task {name} has no checkpoint; give its `repo` and `commit`, or its `path`")
-            if self.reported is not None and task.checkpoint is not None:
+            if self.reported is not None and task.checkpoints:
                 raise ValueError(f"figures from a publication have no checkpoint, but the task {name} has one")
         return self
 
@@ -227,11 +212,17 @@ def parse_manifest(content: bytes, file: Path) -> tuple[Manifest | None, list[Pr
     except ValidationError as error:
         problems = []
         for each in error.errors(include_url=False):
-            path = tuple(part for part in each["loc"] if part not in (_ON_HUB, _IN_REGISTRY))
+            path = place_of(each)
             field = ".".join(str(part)[:64] for part in path)
             message = explained(each)
             problems.append(Problem(file, f"{field}: {message}." if field else f"{message}.", document.line(path)))
         return None, problems
+
+
+def place_of(error: Any) -> tuple[str | int, ...]:
+    """Where one of pydantic's errors is in a document."""
+    path = tuple(part for part in error["loc"] if part not in TAGS)
+    return (*path, "kind") if error["type"] == UNKNOWN_KIND and isinstance(error["input"], dict) else path
 
 
 _EXPLANATIONS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -246,6 +237,7 @@ _EXPLANATIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "model_type": lambda _: "this must be a mapping of names to values",
     "date_type": lambda _: "this must be a date like 2026-01-31, without quotes",
     "value_error": lambda each: str(each["ctx"]["error"]),
+    UNKNOWN_KIND: lambda each: _about_kind(each["input"]),
 }
 
 
@@ -262,6 +254,13 @@ def explained(error: Any) -> str:
         return "only links that begin with http:// or https:// are allowed"
     message = str(error["msg"])
     return message[0].lower() + message[1:]
+
+
+def _about_kind(declared: object) -> str:
+    """Why a victim is none of those that are made of several checkpoints."""
+    if not isinstance(declared, dict):
+        return _EXPLANATIONS["model_type"]({})
+    return "input should be 'ensemble' or 'filter'" if "kind" in declared else _EXPLANATIONS["missing"]({})
 
 
 def _kind(value: object) -> str:

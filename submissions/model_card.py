@@ -12,8 +12,8 @@ from ..benchmark.curves import Proportion
 from ..benchmark.position import OFFICIAL_POSITION
 from ..tasks import RecordError
 from .claims import RANKED, Claim, claims_of
+from .declared import Checkpoint, HubCheckpoint, victim_file
 from .entry import Entry, key_of
-from .manifest import HubCheckpoint, RegistryCheckpoint
 
 BEGIN, END = "<!-- holdfast:begin -->", "<!-- holdfast:end -->"
 
@@ -81,6 +81,7 @@ def card_section(entry: Entry, tasks: Sequence[str], source: str | None) -> str:
         _about_entry(entry, source),
         "To score it again with Holdfast (after [arXiv:2407.18213](https://arxiv.org/abs/2407.18213)):",
         "```\n" + "\n".join(line for task in tasks for line in _commands(entry, task, claims[task])) + "\n```",
+        *(block for task in tasks for block in _victim_file(entry, task)),
         "\n".join(line for task in tasks for line in _digests(task, claims[task])),
         END,
     ]
@@ -165,16 +166,28 @@ def _settings(result: Result) -> tuple[str, ...]:
 
 
 def _model(entry: Entry, task: str) -> str:
-    checkpoint = entry.manifest.tasks[task].checkpoint
+    """What `holdfast score` is given, in a checkout of the project."""
+    declared = entry.manifest.tasks[task]
+    if declared.checkpoint is None:
+        return f"{task}-victim.yaml"
+    return _called(declared.checkpoint)
+
+
+def _called(checkpoint: Checkpoint) -> str:
     if isinstance(checkpoint, HubCheckpoint):
         return f"{checkpoint.repo}@{checkpoint.commit}"
-    assert isinstance(checkpoint, RegistryCheckpoint), "a measured entry has a checkpoint for every task"
     return f"submissions/{checkpoint.path}"
+
+
+def _victim_file(entry: Entry, task: str) -> list[str]:
+    """The file that the commands of a task name, where its victim is made of several checkpoints."""
+    victim = entry.manifest.tasks[task].victim
+    return [] if victim is None else [f"`{task}-victim.yaml` is:", f"```\n{victim_file(victim, _called)}```"]
 
 
 def _digests(task: str, claims: Sequence[Claim]) -> list[str]:
     first = claims[-1].results[0]
     return [
-        f"- {task}: checkpoint SHA-256 `{first.victim.digest}`, evaluation set version {first.task.version} "
+        f"- {task}: victim SHA-256 `{first.victim.digest}`, evaluation set version {first.task.version} "
         f"SHA-256 `{first.task.digest}`"
     ]

@@ -5,31 +5,30 @@ checked there like any other, and appears under its name in one rename.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..benchmark import Attack, Progress, Result, Settings, Victim, load_victim, score
+from ..benchmark import Attack, Progress, Result, Settings, Victim, score
 from ..benchmark.attacks import full_name
 from ..benchmark.digest import checkpoint_digest
 from ..benchmark.position import Position
 from ..benchmark.records import write_atomically
 from ..benchmark.results import result_json
+from ..benchmark.scoring import for_task
 from ..benchmark.settings import Files
 from ..tasks import CheckpointError, RecordError, Task, UsageError
 from .check import check_entry
+from .declared import Checkpoint, HubCheckpoint, RegistryCheckpoint, declared_as
 from .entry import Key, file_of, key_of
 from .limits import REGISTRY_CHECKPOINT_BYTES
 from .manifest import (
     MANIFEST_FILE,
     Author,
-    Checkpoint,
     Defence,
-    HubCheckpoint,
     Manifest,
-    RegistryCheckpoint,
     TaskEntry,
     TrainingCompute,
     WebLink,
@@ -37,7 +36,7 @@ from .manifest import (
     parse_manifest,
 )
 from .recipes import read_training_record
-from .victim_file import is_victim_file
+from .victim_file import assembled, is_victim_file, load_parts, read_victim_file
 
 Display = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 """Shows the progress of one score under a title."""
@@ -45,8 +44,8 @@ Display = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 
 @dataclass(frozen=True)
 class Draft:
-    """What a submitter says. checkpoints: by task, a folder or a Hub id as owner/name@commit. compute: by task, where
-    it is not to be taken from the checkpoint's training record.
+    """What a submitter says. checkpoints: by task, a folder, a Hub id as owner/name@commit, or a victim file. compute:
+    by task, where it is not to be taken from the checkpoints' training records.
     """
 
     slug: str
@@ -86,9 +85,16 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
     entries: dict[str, TaskEntry] = {}
     results: dict[Key, tuple[Path, Result]] = {}
     for task in tasks:
-        loaded = load_victim(draft.checkpoints[task.name], device=scoring.device, dtype=scoring.dtype)
-        victim = loaded.for_labels(task.labels)
-        checkpoint = _checkpoint_of(victim, registry)
+        model = draft.checkpoints[task.name]
+        composition, parts = load_parts(model, device=scoring.device, dtype=scoring.dtype)
+        victim = for_task(assembled(composition, parts, model), task, scoring.mirror)
+        checkpoints = [_checkpoint_of(part, registry) for part in parts]
+        entries[task.name] = TaskEntry(
+            checkpoint=checkpoints[0] if composition == "checkpoint" else None,
+            victim=None if composition == "checkpoint" else declared_as(composition, checkpoints),
+            parameters=victim.parameters,
+            compute=draft.compute.get(task.name) or _recorded_compute({part.folder for part in parts}),
+        )
         evaluation = task.evaluation(mirror=scoring.mirror)
         for attack, position in scoring.attacks:
             name = full_name(attack)
@@ -105,12 +111,7 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
                     on_progress=report,
                 )
             trace = Files.of(scoring.work, task.name, name, position).trace
-            results[key_of(result)] = (trace, _named(result, checkpoint))
-        entries[task.name] = TaskEntry(
-            checkpoint=checkpoint,
-            parameters=victim.parameters,
-            compute=draft.compute.get(task.name) or _recorded_compute(victim.folder),
-        )
+            results[key_of(result)] = (trace, _named(result, entries[task.name]))
     return _write(draft, entries, results, registry, target)
 
 
@@ -120,12 +121,9 @@ def _check_early(draft: Draft, target: Path) -> None:
             f"There is already an entry {target}; choose another slug, or remove that folder to make it anew (its "
             "scores are taken from the work folder again)."
         )
-    for name, model in draft.checkpoints.items():
+    for model in draft.checkpoints.values():
         if is_victim_file(model):
-            raise UsageError(
-                f"{model} declares an ensemble, and an entry holds one checkpoint for {name}; score it with `holdfast "
-                "score`."
-            )
+            read_victim_file(Path(model).expanduser())
     placeholder = RegistryCheckpoint(path="checkpoints/placeholder")
     _manifest(draft, {name: TaskEntry(checkpoint=placeholder, parameters=1) for name in draft.checkpoints})
 
@@ -180,25 +178,26 @@ def _checkpoint_of(victim: Victim, registry: Path) -> Checkpoint:
     return RegistryCheckpoint(path=f"checkpoints/{folder.name}")
 
 
-def _recorded_compute(folder: Path) -> TrainingCompute:
-    """Training compute from the record that `holdfast train` leaves beside a checkpoint; unknown without one."""
-    record = read_training_record(folder)
-    if record is None:
+def _recorded_compute(folders: Collection[Path]) -> TrainingCompute:
+    """Training compute from the records that `holdfast train` leaves beside checkpoints, over all of them together.
+
+    A stage is unknown where one of them does not have it.
+    """
+    records = [read_training_record(folder) for folder in folders]
+    known = [record.compute for record in records if record is not None]
+    if len(known) < len(records):
         return TrainingCompute()
-    stages = record.compute
+    pretraining = [stages.pretraining for stages in known if stages.pretraining is not None]
     return TrainingCompute(
-        pretraining=None if stages.pretraining is None else float(stages.pretraining),
-        fine_tuning=float(stages.fine_tuning),
-        defence=float(stages.defence),
+        pretraining=float(sum(pretraining)) if len(pretraining) == len(known) else None,
+        fine_tuning=float(sum(stages.fine_tuning for stages in known)),
+        defence=float(sum(stages.defence for stages in known)),
     )
 
 
-def _named(result: Result, checkpoint: Checkpoint) -> Result:
+def _named(result: Result, entry: TaskEntry) -> Result:
     """The result under the name that the manifest has for its victim, whatever folder it was scored in."""
-    if isinstance(checkpoint, HubCheckpoint):
-        name, revision = checkpoint.repo, checkpoint.commit
-    else:
-        name, revision = checkpoint.path, None
+    name, revision = entry.reference
     victim = result.victim.model_copy(update={"reference": name, "revision": revision})
     return result.model_copy(update={"victim": victim})
 

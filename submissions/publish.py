@@ -13,10 +13,11 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from ..tasks import RecordError, UsageError
 from .check import check_entry
+from .declared import HubCheckpoint
 from .entry import Entry, file_of, load_entry
 from .eval_results import eval_results_file, eval_results_yaml
 from .limits import EVIDENCE_BYTES, MANIFEST_BYTES, RESULT_BYTES, TRACE_BYTES, read_limited
-from .manifest import MANIFEST_FILE, HubCheckpoint
+from .manifest import MANIFEST_FILE
 from .model_card import card_section
 
 
@@ -76,7 +77,7 @@ def targets_of(
 ) -> list[Target]:
     """The repos that an entry is published in, the data set first, since the others link to it.
 
-    model: the model repo for all tasks; without it, every task's own, where its checkpoint is on the Hub.
+    model: the model repo for all tasks; without it, every task's own, where its victim is one checkpoint on the Hub.
     benchmark: the data-set repo that evaluation results name; `dataset` without it. Raises: UsageError when there is no
     repo to publish in, or evaluation results have none to name; RecordError when a file cannot be read.
     """

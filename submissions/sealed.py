@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from huggingface_hub import constants, snapshot_download
 from ..benchmark.digest import deciding_files
 from ..benchmark.foreign_code import all_fields, fetches_code, names_other_files
 from ..tasks import CheckpointError
+from .declared import Checkpoint, HubCheckpoint, name_of
+from .entry import checkpoint_in_registry
 from .limits import CHECKPOINT_BYTES
-from .manifest import HubCheckpoint
 
 CONFIG_BYTES = 1_000_000
 """The configuration of a model; the largest known has some 100 kB."""
@@ -29,14 +30,14 @@ TOKENIZER_BYTES = 100_000_000
 """One file of a tokenizer; those of the largest vocabularies have some 35 MB."""
 
 
-def fetch(checkpoint: HubCheckpoint) -> Path:
+def fetch(checkpoint: HubCheckpoint, allowed: int = CHECKPOINT_BYTES) -> Path:
     """The folder of a checkpoint on the Hub, in the Hub's cache; fetched if need be, and only if it is not too large.
 
-    Raises: CheckpointError.
+    allowed: bytes. Raises: CheckpointError.
     """
     from ..benchmark.checkpoint import DOWNLOADED, locate
 
-    name = f"{checkpoint.repo}@{checkpoint.commit[:12]}"
+    name = name_of(checkpoint)
     if not constants.HF_HUB_OFFLINE:
         try:
             files = snapshot_download(
@@ -46,8 +47,8 @@ def fetch(checkpoint: HubCheckpoint) -> Path:
             files = []
         size = sum(file.file_size or 0 for file in files)
         missing = sum(file.file_size or 0 for file in files if file.will_download)
-        if size > CHECKPOINT_BYTES:
-            raise CheckpointError(f"{name} has {size:,} bytes, and {CHECKPOINT_BYTES:,} are allowed.")
+        if size > allowed:
+            raise CheckpointError(f"{name} has {size:,} bytes, and {allowed:,} are allowed.")
         cache = next(folder for folder in (Path(constants.HF_HUB_CACHE), Path.home()) if folder.exists())
         if missing > (free := shutil.disk_usage(cache).free):
             raise CheckpointError(
@@ -64,6 +65,23 @@ def sealed(folder: Path) -> Iterator[Path]:
         for path in deciding_files(folder):
             (Path(made) / path.name).symlink_to(path.resolve())
         yield Path(made)
+
+
+def sealed_parts(
+    checkpoints: Sequence[Checkpoint], registry: Path, known: dict[Checkpoint, Path], stack: ExitStack
+) -> tuple[Path, ...]:
+    """The checkpoints of a victim, each fetched once and sealed as long as the stack lasts. known: those that are so.
+
+    Raises: CheckpointError, RecordError when one cannot be had, or they are too large together.
+    """
+    left = CHECKPOINT_BYTES
+    for checkpoint in dict.fromkeys(checkpoints):
+        if checkpoint not in known:
+            on_hub = isinstance(checkpoint, HubCheckpoint)
+            found = fetch(checkpoint, left) if on_hub else checkpoint_in_registry(registry, checkpoint)
+            known[checkpoint] = stack.enter_context(sealed(found))
+        left -= weight_bytes(known[checkpoint])
+    return tuple(known[checkpoint] for checkpoint in checkpoints)
 
 
 def weight_bytes(folder: Path) -> int:

@@ -16,7 +16,7 @@ from .check import check_entry
 from .entry import Key, evidence_for, file_of, keys_in
 from .evidence import Evidence
 from .limits import RESULT_BYTES, TRACE_BYTES, read_limited
-from .manifest import MANIFEST_FILE, Checkpoint, read_manifest
+from .manifest import MANIFEST_FILE, TaskEntry, read_manifest
 
 
 class Found(BaseModel):
@@ -35,14 +35,17 @@ class Found(BaseModel):
 
 
 class Overview(BaseModel):
-    """An entry, looked over. problems: (file inside the entry, message). curves: how many there are instead."""
+    """An entry, looked over. problems: (file inside the entry, message). curves: how many there are instead.
+
+    victims: by task, as the manifest declares them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     problems: list[tuple[str, str]]
     results: list[Found] = []
     curves: int = 0
-    checkpoints: dict[str, Checkpoint] = {}
+    victims: dict[str, TaskEntry] = {}
 
 
 class Verdict(BaseModel):
@@ -57,15 +60,20 @@ class Verdict(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """One task of an entry to verify. folder: its sealed checkpoint; checkpoint: what that is called. texts: the task's
-    training texts, where an attack that learned from them is to be run again.
+    """One task of an entry to verify. declared: its victim; folders: its checkpoints in order, sealed. texts: the
+    task's training texts, where the victim is calibrated on them, or an attack that learned from them is run again.
     """
 
-    folder: Path
-    checkpoint: str
+    declared: TaskEntry
+    folders: tuple[Path, ...]
     evaluation: EvaluationSet
     results: tuple[Found, ...]
     texts: tuple[str, ...] = ()
+
+    @property
+    def victim(self) -> tuple[str, tuple[Path, ...]]:
+        """Equal for jobs with the same victim."""
+        return self.declared.composition, self.folders
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ def look_over(folder: Path, registry: Path, evidence: Path) -> Iterator[Any]:
         problems=[],
         results=[_found(folder, key, evidence) for key in keys_in(folder, "results")],
         curves=len(keys_in(folder, "curves")),
-        checkpoints={name: task.checkpoint for name, task in manifest.tasks.items() if task.checkpoint is not None},
+        victims={name: task for name, task in manifest.tasks.items() if task.checkpoints},
     ).model_dump(mode="json")
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,10 +24,11 @@ from ..benchmark.records import write_atomically
 from ..benchmark.settings import training_texts
 from ..tasks import EvaluationSet, HoldfastError, RecordError, get_task
 from .bounded import Limits, StoppedError, bounded
-from .entry import Key, checkpoint_in_registry, file_of
+from .declared import Checkpoint
+from .entry import Key, file_of
 from .evidence import Evidence, Level, evidence_json
-from .manifest import Checkpoint, HubCheckpoint
-from .sealed import fetch, sealed, weight_bytes
+from .manifest import TaskEntry
+from .sealed import sealed_parts, weight_bytes
 from .verdicts import Found, Job, Overview, Reproducing, Verdict, judge, look_over
 
 MEMORY = 4_000_000_000
@@ -192,7 +193,7 @@ def verify_entry(
             wanted.append(result)
     with ExitStack() as stack:
         again = bool(request.reproducing.examples)
-        jobs, weights = _jobs(wanted, overview.checkpoints, registry, evaluations, stack, report, again=again)
+        jobs, weights = _jobs(wanted, overview.victims, registry, evaluations, stack, report, again=again)
         waiting = {result.key: result for job in jobs for result in job.results}
         try:
             arguments = (folder, jobs, request.by, request.reproducing, request.device)
@@ -222,7 +223,7 @@ def _enough(found: Found, reproducing: Reproducing) -> bool:
 
 def _jobs(
     wanted: Sequence[Found],
-    checkpoints: dict[str, Checkpoint],
+    victims: Mapping[str, TaskEntry],
     registry: Path,
     evaluations: Evaluations,
     stack: ExitStack,
@@ -230,7 +231,7 @@ def _jobs(
     *,
     again: bool,
 ) -> tuple[list[Job], int]:
-    """What to replay, by checkpoint so that each is loaded once; and the size of the largest one's weights.
+    """What to replay, by victim so that each is loaded once; and the size of the largest one's weights.
 
     again: whether attacks are to be run again, too.
     """
@@ -238,23 +239,17 @@ def _jobs(
     folders: dict[Checkpoint, Path] = {}
     for task in dict.fromkeys(result.key.task for result in wanted):
         results = tuple(result for result in wanted if result.key.task == task)
-        checkpoint = checkpoints[task]
-        name = (
-            f"{checkpoint.repo}@{checkpoint.commit[:12]}" if isinstance(checkpoint, HubCheckpoint) else checkpoint.path
-        )
+        declared = victims[task]
         try:
-            if checkpoint not in folders:
-                on_hub = isinstance(checkpoint, HubCheckpoint)
-                found = fetch(checkpoint) if on_hub else checkpoint_in_registry(registry, checkpoint)
-                folders[checkpoint] = stack.enter_context(sealed(found))
+            parts = sealed_parts(list(declared.checkpoints.values()), registry, folders, stack)
             learns = again and any(isinstance(get_attack(result.key.attack), BeamAttack) for result in results)
-            texts = evaluations.texts_of(task) if learns else ()
-            jobs.append(Job(folders[checkpoint], name, evaluations.of(task), results, texts))
+            texts = evaluations.texts_of(task) if learns or declared.composition == "filter" else ()
+            jobs.append(Job(declared, parts, evaluations.of(task), results, texts))
         except HoldfastError as error:
             for result in results:
                 report(_failed(result, f"it cannot be replayed here: {str(error).removesuffix('.')}"))
-    jobs.sort(key=lambda job: job.folder)
-    return jobs, max((weight_bytes(folder) for folder in folders.values()), default=0)
+    jobs.sort(key=lambda job: job.victim)
+    return jobs, max((sum(map(weight_bytes, set(job.folders))) for job in jobs), default=0)
 
 
 def _conclude(found: Found, verdict: Verdict, target: Path) -> ResultReport:

@@ -5,34 +5,33 @@
       - checkpoints/my-first-model          # a folder, from the file's own
       - acme/my-second-model@COMMIT         # or a Hub id
 
+    kind: filter
+    model: checkpoints/my-model
+    language_model: acme/a-language-model@COMMIT        # may be left out where the model is one
+
 Plain data, read as strictly as a manifest.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ..benchmark.ensemble import Ensemble
 from ..benchmark.victim import Victim, load_victim
 from ..tasks import CheckpointError, RecordError
+from .declared import AS_ENSEMBLE, AS_FILTER, KIND, Composition, EnsembleOf, FilterOf
 from .limits import MANIFEST_BYTES, read_limited
-from .manifest import explained
+from .manifest import explained, place_of
 from .safe_yaml import YamlError, read_yaml
 
 SUFFIXES = (".yaml", ".yml")
 
-
-class EnsembleFile(BaseModel):
-    """One of several checkpoints answers each query, drawn at random."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    kind: Literal["ensemble"]
-    members: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=500)]],
-        Field(min_length=2, max_length=16, description="Folders, from the file's own, or Hub ids as owner/name@commit"),
-    ]
+_SAID = "A folder, from the file's own, or a Hub id as owner/name@commit"
+ModelName = Annotated[str, Field(min_length=1, max_length=500, description=_SAID)]
+VictimFile = Annotated[Annotated[EnsembleOf[ModelName], AS_ENSEMBLE] | Annotated[FilterOf[ModelName], AS_FILTER], KIND]
+_READER: TypeAdapter[EnsembleOf[ModelName] | FilterOf[ModelName]] = TypeAdapter(VictimFile)
 
 
 def is_victim_file(model: str | Path) -> bool:
@@ -42,30 +41,59 @@ def is_victim_file(model: str | Path) -> bool:
 
 def load_model(model: str | Path, *, device: str | None = None, dtype: str | None = None) -> Victim:
     """A victim, given as a checkpoint or as a victim file. Raises: CheckpointError, RecordError, UsageError."""
+    composition, parts = load_parts(model, device=device, dtype=dtype)
+    return assembled(composition, parts, str(model))
+
+
+def load_parts(
+    model: str | Path, *, device: str | None = None, dtype: str | None = None
+) -> tuple[Composition, list[Victim]]:
+    """The checkpoints of a victim that is given as one, or as a victim file, and how they are to be put together.
+
+    A checkpoint that is named several times is loaded once. Raises: CheckpointError, RecordError, UsageError.
+    """
     if not is_victim_file(model):
-        return load_victim(model, device=device, dtype=dtype)
+        return "checkpoint", [load_victim(model, device=device, dtype=dtype)]
     path = Path(model).expanduser()
     declared = read_victim_file(path)
-    members = []
-    for member in declared.members:
-        folder = path.parent / Path(member).expanduser()
+    loaded: dict[str, Victim] = {}
+    for part in declared.parts.values():
+        folder = path.parent / Path(part).expanduser()
         try:
-            members.append(load_victim(folder if folder.is_dir() else member, device=device, dtype=dtype))
+            if part not in loaded:
+                loaded[part] = load_victim(folder if folder.is_dir() else part, device=device, dtype=dtype)
         except CheckpointError as error:
             raise CheckpointError(f"A member of {model} cannot be used: {error}") from error
-    return Ensemble.of(members, str(model))
+    return declared.kind, [loaded[part] for part in declared.parts.values()]
 
 
-def read_victim_file(path: Path) -> EnsembleFile:
+def assembled(composition: Composition, parts: Sequence[Victim], reference: str) -> Victim:
+    """The victim that is made of loaded checkpoints, in the order of a declaration's parts. reference: its name.
+
+    Raises: CheckpointError when they do not go together.
+    """
+    if composition == "ensemble":
+        return Ensemble.of(parts, reference)
+    first, *others = parts
+    if composition == "filter":
+        from ..benchmark.filtered import Filtered
+
+        return Filtered.of(first, others[0] if others else None, reference)
+    return first
+
+
+def read_victim_file(path: Path) -> EnsembleOf[ModelName] | FilterOf[ModelName]:
     """What a victim file declares. Raises: RecordError with the line of the first thing that is wrong with it."""
     try:
         document = read_yaml(read_limited(path, MANIFEST_BYTES))
     except YamlError as error:
         raise RecordError(f"{path}:{error.line}: {error}.") from error
     try:
-        return EnsembleFile.model_validate(document.data)
+        return _READER.validate_python(document.data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(str(part)[:64] for part in first["loc"])
-        line = document.line(tuple(first["loc"]))
-        raise RecordError(f"{path}:{line}: {f'{field}: ' if field else ''}{explained(first)}.") from error
+        place = place_of(first)
+        field = ".".join(str(part)[:64] for part in place)
+        raise RecordError(
+            f"{path}:{document.line(place)}: {f'{field}: ' if field else ''}{explained(first)}."
+        ) from error

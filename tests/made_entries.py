@@ -24,15 +24,13 @@ from holdfast.benchmark.results import (
     summarize,
     trace_bytes,
 )
+from holdfast.submissions.declared import Checkpoint, HubCheckpoint, RegistryCheckpoint
 from holdfast.submissions.entry import Key, file_of
 from holdfast.submissions.manifest import (
     MANIFEST_FILE,
     Author,
-    Checkpoint,
     Defence,
-    HubCheckpoint,
     Manifest,
-    RegistryCheckpoint,
     TaskEntry,
     manifest_yaml,
 )

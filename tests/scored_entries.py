@@ -6,12 +6,12 @@ from datetime import date
 from pathlib import Path
 
 from holdfast.benchmark import Settings, get_attack, load_victim, score
+from holdfast.submissions.declared import RegistryCheckpoint
 from holdfast.submissions.manifest import (
     MANIFEST_FILE,
     Author,
     Defence,
     Manifest,
-    RegistryCheckpoint,
     TaskEntry,
     manifest_yaml,
 )

@@ -19,13 +19,13 @@ from holdfast.benchmark.attacks import Search
 from holdfast.leaderboard.checking import check_site
 from holdfast.submissions.adversary import official_adversary
 from holdfast.submissions.check import check_entry
+from holdfast.submissions.declared import RegistryCheckpoint
 from holdfast.submissions.entry import load_entry
 from holdfast.submissions.manifest import (
     MANIFEST_FILE,
     Author,
     Defence,
     Manifest,
-    RegistryCheckpoint,
     TaskEntry,
     manifest_yaml,
 )

@@ -10,9 +10,10 @@ from made_results import HELD, WRONG, Outcomes, made
 
 from holdfast.benchmark import Result
 from holdfast.submissions.claims import claims_of
+from holdfast.submissions.declared import HubCheckpoint
 from holdfast.submissions.entry import Entry, Key
 from holdfast.submissions.flags import flags_of, worse_than_random
-from holdfast.submissions.manifest import Author, Defence, HubCheckpoint, Manifest, TaskEntry
+from holdfast.submissions.manifest import Author, Defence, Manifest, TaskEntry
 
 EARLY, LATE = 10**10, 10**12
 OUTCOME = st.one_of(st.just(HELD), st.just(WRONG), st.integers(10**9, 4 * 10**12))

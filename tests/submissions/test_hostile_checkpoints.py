@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 from tampered import GCG, RANDOM, forged
 
 from holdfast.benchmark.digest import checkpoint_digest, deciding_files
+from holdfast.submissions.declared import HubCheckpoint
 from holdfast.submissions.limits import CHECKPOINT_BYTES
-from holdfast.submissions.manifest import HubCheckpoint
 from holdfast.submissions.sealed import fetch, refuse_unsafe, sealed
 from holdfast.submissions.verify import EntryReport, Evaluations, Request, verify_entry
 from holdfast.tasks import CheckpointError

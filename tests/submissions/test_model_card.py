@@ -11,9 +11,10 @@ from made_entries import IN_REGISTRY, make_entry, on_hub
 
 from holdfast.benchmark import TIERS
 from holdfast.submissions.claims import claims_of
+from holdfast.submissions.declared import RegistryCheckpoint
 from holdfast.submissions.entry import Entry, Key, file_of
 from holdfast.submissions.eval_results import eval_results_yaml
-from holdfast.submissions.manifest import Author, Defence, RegistryCheckpoint
+from holdfast.submissions.manifest import Author, Defence
 from holdfast.submissions.model_card import BEGIN, END, card_section, escaped, with_section
 from holdfast.submissions.publish import publishable_entry
 from holdfast.tasks import RecordError
