@@ -21,9 +21,9 @@ import numpy as np
 import torch
 
 from ..tasks import CheckpointError, Example, UsageError
-from .attacks import Attack, BeamAttack, RestartingAttack, Search, SlotGradient, next_length
+from .attacks import Attack, BeamAttack, GuidedAttack, RestartingAttack, Search, SlotGradient
 from .batch import BatchSize, out_of_memory
-from .budget import cost_of_iteration
+from .iteration import iteration_cost
 from .outcome import Progress, Record, Tally
 from .pass_base import Passes, Prepared, Unit
 from .passes import passes_for
@@ -84,8 +84,8 @@ class _Lane:
     texts: list[str] = field(default_factory=list)
 
     def iteration_cost(self, victim: Victim, attack: Attack, candidates: int) -> int:
-        tokens = self.slot.tokens_with(next_length(attack, self.search.beam.shape[1]))
-        return cost_of_iteration(victim.parameters, tokens, candidates, gradient=attack.uses_gradient)
+        beam = self.search.beam.shape
+        return iteration_cost(attack, victim.parameters, self.slot.tokens, candidates, (beam[0], beam[1]))
 
 
 class Engine:
@@ -116,6 +116,11 @@ class Engine:
             )
         if isinstance(attack, BeamAttack) and proposal is None:
             raise UsageError(f"The attack {attack.name} grows its strings, and needs a proposal of next tokens.")
+        if isinstance(attack, GuidedAttack) and (not proposal or attack.proposal_digest not in {proposal.digest} - {""}):
+            raise UsageError(
+                f"The attack {attack.name} names no proposal, or another one than it is given; name it by "
+                "guided_by(attack, model)."
+            )
         self.victim = victim
         self.attack = attack
         self.proposal = proposal
@@ -129,6 +134,11 @@ class Engine:
         self.candidates = 0
         """Strings scored so far, those scored ahead of a success included."""
         self._on_progress = on_progress
+
+    @property
+    def executed(self) -> float:
+        """FLOP really executed so far, the proposal's included."""
+        return self.passes.executed + (0.0 if self.proposal is None else self.proposal.executed)
 
     def run(self, examples: Sequence[Example]) -> Iterator[Record]:
         """Attack examples and yield a record for each as soon as it is finished, longest examples first.
@@ -198,12 +208,15 @@ class Engine:
         if self.proposal is None or not isinstance(self.attack, BeamAttack):
             return Search(rng, self.victim.vocabulary, self._first_string(slot, rng))
         proposal = self.proposal
-        return Search(
-            rng,
-            self.victim.vocabulary,
-            np.empty(0, dtype=np.int64),
-            next_tokens=lambda strings, count: proposal.next_tokens(slot, strings, count, rng),
-        )
+        prepared = self._within_memory(lambda: proposal.prepare(slot))
+
+        def next_tokens(strings: np.ndarray, count: int) -> np.ndarray:
+            def draw() -> np.ndarray:
+                return proposal.next_tokens(prepared, strings, count, rng)
+
+            return self._within_memory(draw) if isinstance(self.attack, GuidedAttack) else draw()
+
+        return Search(rng, self.victim.vocabulary, np.empty(0, dtype=np.int64), next_tokens=next_tokens)
 
     def _first_string(self, slot: Slot, rng: np.random.Generator) -> np.ndarray:
         """A random string that survives in the slot, drawn one at a time: (length,)."""
@@ -275,12 +288,7 @@ class Engine:
                 lane.strings.append(strings[alive])
                 lane.texts.extend(text for text, lives in zip(texts, alive.tolist(), strict=True) if lives)
         for lane in lanes:
-            if lane.texts:
-                continue
-            if lane.search.beam.size:
-                # Strings that cannot be made longer: the search begins anew.
-                lane.search.beam = np.empty((0, 0), dtype=np.int64)
-            elif not self.attack.uses_gradient:
+            if not lane.texts and not lane.search.beam.size and not self.attack.uses_gradient:
                 # A gradient is charged for even when nothing comes of it; without one this would go on for ever.
                 raise _nothing_survives(lane.slot)
 
@@ -350,6 +358,9 @@ class Engine:
                 self._restart(lane)
             if isinstance(self.attack, BeamAttack):
                 lane.search.beam = strings[self._lowest(lane, values, noise, self.attack.width)]
+        else:
+            # Strings that cannot be made longer: the search begins anew.
+            lane.search.beam = np.empty((0, 0), dtype=np.int64)
         lane.ahead = min(2 * lane.ahead, AHEAD[1])
         return False
 

@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 
 from ..tasks import CheckpointError
 from .digest import digest_of_several
-from .victim import Victim, embedding_table, same_tokenizer
-from .vocabulary import AttackVocabulary, attack_vocabulary
+from .victim import Victim, common_vocabulary, same_tokenizer
+from .vocabulary import AttackVocabulary
 
 DRAWS = 20
 """Members drawn, with replacement, to judge one text."""
@@ -72,14 +72,9 @@ class Ensemble(Victim):
     def architecture(self) -> str:
         return "+".join(dict.fromkeys(member.architecture for member in self.members))
 
-    @property
-    def pads(self) -> set[int]:
-        return set().union(*(member.pads for member in self.members))
-
     @cached_property
     def vocabulary(self) -> AttackVocabulary:
-        rows = min(len(embedding_table(member.model)) for member in self.members)
-        return attack_vocabulary(self.tokenizer, rows, exclude=self.pads)
+        return common_vocabulary(self.members)
 
     @property
     def judges(self) -> list[PreTrainedModel]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .pass_base import Passes, Prepared, Unit
+from .pass_base import Passes, Prepared, Unit, of_part
 from .slot import Slot
 
 
@@ -21,18 +21,14 @@ class MeanOfMembers:
     def prepare(self, slot: Slot) -> Prepared:
         prepared = tuple(passes.prepare(slot) for passes in self._members)
         self._count()
-        return replace(prepared[0], keys_values=None, members=prepared)
+        return replace(prepared[0], keys_values=None, parts=prepared)
 
     def logits(self, units: Sequence[Unit]) -> Tensor:
-        return self._mean([passes.logits(self._of(place, units)) for place, passes in enumerate(self._members)])
+        return self._mean([passes.logits(of_part(place, units)) for place, passes in enumerate(self._members)])
 
     def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
         """The mean of the gradients of the members' losses."""
-        return self._mean([passes.slot_gradient(self._of(place, units)) for place, passes in enumerate(self._members)])
-
-    def _of(self, place: int, units: Sequence[Unit]) -> list[Unit]:
-        """Units as one member needs them."""
-        return [replace(unit, prepared=unit.prepared.members[place]) for unit in units]
+        return self._mean([passes.slot_gradient(of_part(place, units)) for place, passes in enumerate(self._members)])
 
     def _mean(self, found: list[Tensor]) -> Tensor:
         self._count()

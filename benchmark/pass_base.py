@@ -1,7 +1,7 @@
 """What all ways of running a victim share: examples made ready, candidates that run together, and what was executed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,9 +9,15 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from ..tasks import Example
 from .shared_prefix import KeysValues
-from .slot import Slot
+from .slot import Slot, Window
 from .victim import Victim
+
+AGREEMENT = 1e-3
+"""Largest difference, relative to size, at which two ways of running a victim count as equal."""
+MODELS_DIFFER = (TypeError, AttributeError, ValueError, RuntimeError, LookupError)
+"""What models raise that cannot share a prefix: they differ in what they pass to their attention."""
 
 
 @dataclass
@@ -20,12 +26,12 @@ class Prepared:
 
     keys_values: the prefix's keys and values, one pair of (1, heads, prefix, width) tensors per layer; None where
     passes run over the full text.
-    members: the same for every member of an ensemble.
+    parts: the same for every part of a victim that is made of several.
     """
 
     slot: Slot
     keys_values: KeysValues | None = None
-    members: tuple["Prepared", ...] = ()
+    parts: tuple["Prepared", ...] = ()
 
     @property
     def label(self) -> int:
@@ -38,6 +44,11 @@ class Unit:
 
     prepared: Prepared
     strings: np.ndarray
+
+
+def of_part(place: int, units: Sequence[Unit]) -> list[Unit]:
+    """Units as one part of a victim that is made of several needs them."""
+    return [replace(unit, prepared=unit.prepared.parts[place]) for unit in units]
 
 
 class Passes(Protocol):
@@ -67,7 +78,8 @@ class PassesBase:
 
     name = ""
 
-    def __init__(self, victim: Victim) -> None:
+    def __init__(self, victim: Victim, ids: np.ndarray | None = None) -> None:
+        """ids: (attack vocabulary,) token ids, where they are not the victim's own."""
         self.victim = victim
         self.executed = 0.0
         self._embedding = victim.model.get_input_embeddings()
@@ -76,7 +88,7 @@ class PassesBase:
         """A decoder's classification head, applied to the hidden state at the end of the text."""
         self._words = victim.label_tokens is not None
         """Whether the victim is a language model, which gives the label words a logit at every token."""
-        self._attack_ids = torch.from_numpy(victim.vocabulary.ids).to(victim.device)
+        self._attack_ids = torch.from_numpy(victim.vocabulary.ids if ids is None else ids).to(victim.device)
         config = victim.model.config.get_text_config()
         self._per_token = 2 * linear_weights(victim.model)
         self._per_attended = 4 * config.hidden_size * config.num_hidden_layers
@@ -116,11 +128,40 @@ class PassesBase:
                 return -back
         return -1
 
+    def _nothing_before(self) -> KeysValues:
+        """Keys and values of a prefix without tokens."""
+        config = self.victim.model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        empty = torch.empty(1, heads, 0, width, device=self.victim.device, dtype=self.victim.dtype)
+        return [(empty, empty)] * config.num_hidden_layers
+
     def _one_hot_gradient(self, slot_embeddings: Tensor) -> Tensor:
         """(units, length, width) gradient of embeddings -> (units, length, attack vocabulary) of one-hot tokens."""
         # By the model's own lookup, as some models scale what they look up.
         weights = self._embedding(self._attack_ids).float()
         return slot_embeddings.float() @ weights.T
+
+
+def trial(victim: Victim) -> list[tuple[Slot, np.ndarray]]:
+    """Slots in texts of random tokens, each with some strings, by which two ways of running a victim are compared."""
+    rng = np.random.default_rng(0)
+    drawn = victim.vocabulary.draw(rng, 1, 40)[0]
+    example = Example(id="trial", before="", after="", label=0)
+    nowhere = Window("", "", (), (), False)
+    return [
+        (
+            Slot(example, 10, tuple(drawn[:prefix]), tuple(drawn[30:33]), False, nowhere, ""),
+            victim.vocabulary.draw(rng, 2, 10),
+        )
+        for prefix in (17, 24)
+    ]
+
+
+def agree(ours: Tensor, theirs: Tensor, victim: Victim) -> bool:
+    """Whether two ways of running a victim give the same, as far as its precision can tell."""
+    tolerance = AGREEMENT if victim.exact else 0.1
+    return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= tolerance * (1 + theirs.abs().max()))
 
 
 def linear_weights(module: nn.Module) -> int:

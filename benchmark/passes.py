@@ -6,45 +6,54 @@ token sees every other, and decoders whose attention cannot be taken apart, get 
 two is right for a victim is found by trying: the shared pass is used only where it gives the full pass's logits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..tasks import Example
 from .ensemble import Ensemble
+from .filtered import Filtered
+from .filtered_passes import BehindFilter
 from .last_token import last_block, only_the_last_token
 from .member_passes import MeanOfMembers
-from .pass_base import Passes, PassesBase, Prepared, Unit, linear_weights, loss_of
+from .pass_base import MODELS_DIFFER, Passes, PassesBase, Prepared, Unit, agree, linear_weights, loss_of, trial
 from .shared_prefix import SharedPrefixAttention
-from .slot import Slot, Window
+from .slot import Slot
 from .victim import Victim
 
-AGREEMENT = 1e-3
-"""Largest difference in logits, relative to their size, at which the shared pass counts as equal to the full pass."""
 
+def passes_for(victim: Victim, ids: np.ndarray | None = None) -> Passes:
+    """The fastest passes that agree with the victim's own full pass.
 
-def passes_for(victim: Victim) -> Passes:
-    """The fastest passes that agree with the victim's own full pass."""
+    ids: (attack vocabulary,) token ids, where they are not the victim's own.
+    """
     victim.require_labels()
-    if isinstance(victim, Ensemble):
-        return MeanOfMembers([passes_for(member) for member in victim.members])
-    full = FullText(victim)
+    if isinstance(victim, Ensemble | Filtered):
+        return _of_several(victim, passes_for)
+    full = FullText(victim, ids)
     if not (full.reads_one_token and SharedPrefixAttention.fits(victim.model)):
         return full
     for block in (last_block(victim.model), None):
-        shared = SharedPrefix(victim, block)
+        shared = SharedPrefix(victim, ids, block)
         if _agree(victim, shared, full):
             return shared
     return full
 
 
-def full_text(victim: Victim) -> Passes:
+def full_text(victim: Victim, ids: np.ndarray | None = None) -> Passes:
     """The victim's own full pass."""
-    if isinstance(victim, Ensemble):
-        return MeanOfMembers([full_text(member) for member in victim.members])
-    return FullText(victim)
+    if isinstance(victim, Ensemble | Filtered):
+        return _of_several(victim, full_text)
+    return FullText(victim, ids)
+
+
+def _of_several(victim: Ensemble | Filtered, choose: Callable[[Victim, np.ndarray], Passes]) -> Passes:
+    """Passes of a victim that is made of several; those of each part as chosen, on the vocabulary of the whole."""
+    ids = victim.vocabulary.ids
+    if isinstance(victim, Filtered):
+        return BehindFilter(victim, choose(victim.asked, ids))
+    return MeanOfMembers([choose(member, ids) for member in victim.members])
 
 
 class SharedPrefix(PassesBase):
@@ -57,18 +66,14 @@ class SharedPrefix(PassesBase):
 
     name = "shared prefix"
 
-    def __init__(self, victim: Victim, last_block: nn.Module | None = None) -> None:
-        super().__init__(victim)
+    def __init__(self, victim: Victim, ids: np.ndarray | None = None, last_block: nn.Module | None = None) -> None:
+        super().__init__(victim, ids)
         self._last_block = last_block
         self._in_last_block = 0 if last_block is None else 2 * linear_weights(last_block)
 
     def prepare(self, slot: Slot) -> Prepared:
-        config = self.victim.model.config.get_text_config()
         if not slot.prefix:
-            heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-            width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-            empty = torch.empty(1, heads, 0, width, device=self.victim.device, dtype=self.victim.dtype)
-            return Prepared(slot, [(empty, empty)] * config.num_hidden_layers)
+            return Prepared(slot, self._nothing_before())
         with torch.inference_mode():
             cache = self.victim.model.base_model(input_ids=self._ids([slot.prefix]), use_cache=True).past_key_values
         self._count(1, len(slot.prefix), len(slot.prefix) // 2)
@@ -169,20 +174,12 @@ class FullText(PassesBase):
 
 
 def _agree(victim: Victim, shared: SharedPrefix, full: FullText) -> bool:
-    """Whether both passes give the same logits on random tokens."""
-    rng = np.random.default_rng(0)
-    drawn = victim.vocabulary.draw(rng, 1, 40)[0]
-    example = Example(id="agreement", before="", after="", label=0)
-    units = []
-    for prefix in (17, 24):
-        slot = Slot(example, 10, tuple(drawn[:prefix]), tuple(drawn[30:33]), False, Window("", "", (), (), False), "")
-        units.append((slot, victim.vocabulary.draw(rng, 2, 10)))
+    """Whether both passes give the same logits on random tokens; one that cannot be run does not."""
+    trials = trial(victim)
     try:
-        ours = shared.logits([Unit(shared.prepare(slot), strings) for slot, strings in units])
-    except (TypeError, AttributeError, ValueError, RuntimeError, LookupError):
-        # Models differ in what they pass to their attention; one that cannot share its prefix is run on the full text.
+        ours = shared.logits([Unit(shared.prepare(slot), strings) for slot, strings in trials])
+    except MODELS_DIFFER:
         return False
-    theirs = full.logits([Unit(full.prepare(slot), strings) for slot, strings in units])
+    theirs = full.logits([Unit(full.prepare(slot), strings) for slot, strings in trials])
     shared.executed = full.executed = 0.0
-    tolerance = AGREEMENT if victim.exact else 0.1
-    return bool((ours - theirs).abs().max() <= tolerance * (1 + theirs.abs().max()))
+    return agree(ours, theirs, victim)

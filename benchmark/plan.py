@@ -15,7 +15,7 @@ import torch
 from ..tasks import EvaluationSet
 from .attacks import Attack
 from .batch import BatchSize
-from .budget import TIERS, cost_of_iteration, forward_cost
+from .budget import TIERS, forward_cost
 from .pass_base import Prepared, Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position

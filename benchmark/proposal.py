@@ -1,7 +1,7 @@
 """Likely next tokens, for attacks that grow their strings token by token.
 
-Where no language model is given, the proposal is what the task's own training text says about which token follows
-which: relative frequencies of pairs, mixed with those of single tokens and with the uniform distribution over the
+An attack that a language model guides is given one (see `model_proposal`). For the others the proposal is what the
+task's own training text says about which token follows which: relative frequencies of pairs, mixed with those of single tokens and with the uniform distribution over the
 attack vocabulary [interpolation, Jelinek and Mercer 1980]. It costs an attacker no pass of any model.
 """
 
@@ -12,7 +12,10 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_array
 
-from .attacks import Attack, BeamAttack
+from ..tasks import UsageError
+from .attacks import Attack, BeamAttack, GuidedAttack
+from .model_proposal import ModelProposal
+from .pass_base import Prepared
 from .slot import Slot
 from .victim import Victim
 from .vocabulary import AttackVocabulary
@@ -22,17 +25,18 @@ PAIRS, SINGLES = 0.5, 0.25
 
 
 class Proposal(Protocol):
-    """Which tokens may come next."""
+    """Which tokens may come next. executed: FLOP of passes so far. digest: of the model; empty without one."""
 
-    def next_tokens(self, slot: Slot, strings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    executed: float
+    digest: str
+
+    def prepare(self, slot: Slot) -> Prepared: ...
+
+    def next_tokens(self, prepared: Prepared, strings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """Different tokens drawn for each string: (rows, count) int64; fewer where the vocabulary is smaller.
 
         strings: (rows, length) int64, written so far into the slot; their length may be 0.
         """
-        ...
-
-    def cost(self, slot: Slot, length: int) -> int:
-        """FLOP charged for the distribution after one string of `length` tokens."""
         ...
 
 
@@ -43,6 +47,8 @@ class TokenStatistics:
     vocabulary: AttackVocabulary
     pairs: csr_array
     singles: np.ndarray
+    executed = 0.0
+    digest = ""
 
     @staticmethod
     def of(texts: Iterable[str], vocabulary: AttackVocabulary) -> "TokenStatistics":
@@ -77,20 +83,30 @@ class TokenStatistics:
         singles = SINGLES + PAIRS - weight if self.singles.any() else 0.0
         return weight * shares + singles * self.singles + (1 - weight - singles) * uniform
 
-    def next_tokens(self, slot: Slot, strings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    def prepare(self, slot: Slot) -> Prepared:
+        return Prepared(slot)
+
+    def next_tokens(self, prepared: Prepared, strings: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         ids = self.vocabulary.ids
         count = min(count, len(ids))
-        context = slot.prefix[-1] if slot.prefix else None
+        context = prepared.slot.prefix[-1] if prepared.slot.prefix else None
         drawn = [
             rng.choice(len(ids), size=count, replace=False, p=self.probabilities(int(row[-1]) if len(row) else context))
             for row in strings
         ]
         return ids[np.array(drawn, dtype=np.int64).reshape(len(strings), count)]
 
-    def cost(self, slot: Slot, length: int) -> int:
-        return 0
 
+def proposal_for(
+    attack: Attack, victim: Victim, texts: Callable[[], Iterable[str]], model: Victim | None = None
+) -> Proposal | None:
+    """What an attack needs to grow its strings; None for one that does not.
 
-def proposal_for(attack: Attack, victim: Victim, texts: Callable[[], Iterable[str]]) -> Proposal | None:
-    """What an attack needs to grow its strings; None for one that does not. texts: the task's training texts."""
+    texts: the task's training texts. model: for an attack that a language model guides. Raises: UsageError when such
+    an attack is given none, CheckpointError when it does not fit the victim.
+    """
+    if isinstance(attack, GuidedAttack):
+        if model is None:
+            raise UsageError(f"The attack {attack.name} needs a language model that proposes its tokens.")
+        return ModelProposal(model, victim)
     return TokenStatistics.of(texts(), victim.vocabulary) if isinstance(attack, BeamAttack) else None

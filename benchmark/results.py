@@ -57,12 +57,18 @@ class VictimPart(_Strict):
     digest: Annotated[Sha256, Field(description="SHA-256 over the weight, configuration and tokenizer files")]
     architecture: str
     kind: Annotated[
-        Literal["classifier", "language-model", "ensemble"],
+        Literal["classifier", "language-model", "ensemble", "filter"],
         Field(
-            description="How it answers: by a classification head, by the logits of the task's two label words, or by "
-            "a random choice among several checkpoints"
+            description="How it answers: by a classification head, by the logits of the task's two label words, by a "
+            "random choice among several checkpoints, or behind a filter that refuses unlikely texts"
         ),
     ] = "classifier"
+    filter_threshold: Annotated[
+        float | None,
+        Field(
+            ge=0, allow_inf_nan=False, description="Mean loss per token above which the filter refuses a text, in nats"
+        ),
+    ] = None
     parameters: Annotated[int, Field(gt=0, description="N: all parameters, embeddings included")]
     context: Annotated[int, Field(gt=0, description="Longest input, in tokens")]
     dtype: Annotated[str, Field(description="Precision of the attack's passes; success is always judged in float32")]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..tasks import DataError, EvaluationSet, RecordError, Task, UsageError
-from .attacks import Attack, attack_parameters, full_name
+from .attacks import Attack, attack_parameters, deciding_parameters, full_name
 from .engine import Engine
 from .flags import OTHER_DATA, answer_flags
 from .health import health_flags
@@ -45,6 +45,7 @@ def score(
     out: Path,
     *,
     position: Position = OFFICIAL_POSITION,
+    proposal: Victim | None = None,
     mirror: Path | None = None,
     batch_size: int | None = None,
     accept_other_data: bool = False,
@@ -52,7 +53,8 @@ def score(
 ) -> Result:
     """Attack the first examples of an evaluation set and write result and trace into `out`.
 
-    mirror: a local copy of the Hub's layout, for attacks that learn from the task's training text.
+    proposal: the language model of an attack that is guided by one. mirror: a local copy of the Hub's layout, for
+    attacks that learn from the task's training text.
     Finished examples are on disk at once; after an interruption the same call goes on where it was and ends with the
     same result. A score that is already there is read, not run again. Raises: DataError when the examples are not the
     official ones and `accept_other_data` is not set, UsageError when there are fewer than asked for, RecordError when
@@ -70,6 +72,7 @@ def score(
         digest=victim.digest,
         architecture=victim.architecture,
         kind=victim.kind,
+        filter_threshold=victim.filter_threshold,
         parameters=victim.parameters,
         context=victim.context,
         dtype=str(victim.dtype).removeprefix("torch."),
@@ -87,7 +90,7 @@ def score(
             seed=settings.seed,
             task=evaluation.task,
             position=position,
-            proposal=proposal_for(attack, victim, lambda: training_texts(evaluation.task, mirror)),
+            proposal=proposal_for(attack, victim, lambda: training_texts(evaluation.task, mirror), proposal),
             batch_size=batch_size,
             on_progress=_after(records, len(examples), on_progress),
         )
@@ -142,7 +145,7 @@ def _identity(task: TaskPart, attack: AttackPart, victim: VictimPart, settings: 
         "task version": task.version,
         "data digest": task.digest,
         "attack": attack.name,
-        "attack parameters": attack.parameters,
+        "attack parameters": deciding_parameters(attack.parameters),
         "victim digest": victim.digest,
         "dtype": victim.dtype,
         "seed": settings.seed,
@@ -196,7 +199,7 @@ def _effort(engine: Engine) -> Effort:
         model_seconds=seconds["model"],
         tokenization_seconds=seconds["tokenization"],
         other_seconds=seconds["rest"],
-        executed=engine.passes.executed,
+        executed=engine.executed,
         candidates=engine.candidates,
         peak_memory=peak_memory(engine.victim.device),
     )

@@ -91,9 +91,14 @@ class Victim:
         return self
 
     @property
-    def kind(self) -> Literal["classifier", "language-model", "ensemble"]:
+    def kind(self) -> Literal["classifier", "language-model", "ensemble", "filter"]:
         """How it answers, as results say it."""
         return "language-model" if self.causal else "classifier"
+
+    @property
+    def filter_threshold(self) -> float | None:
+        """Mean loss per token above which a text gets no answer, in nats; None without a filter."""
+        return None
 
     @property
     def architecture(self) -> str:
@@ -111,7 +116,7 @@ class Victim:
     @cached_property
     def vocabulary(self) -> AttackVocabulary:
         """The attack vocabulary of the tokenizer. Raises: CheckpointError when it is empty."""
-        return attack_vocabulary(self.tokenizer, len(embedding_table(self.model)), exclude=self.pads)
+        return common_vocabulary([self])
 
     @property
     def pads(self) -> set[int]:
@@ -149,22 +154,28 @@ class Victim:
         """The public path: one text, tokenized from scratch, unpadded, in fp32. Returns (2,) float32."""
         self.require_labels()
         with torch.inference_mode(), one_thread_on_cpu(self.device):
-            encoded = self.tokenizer(text, return_tensors="pt")
-            ids = encoded["input_ids"].to(self.device)
-            rows = len(embedding_table(self.judge))
-            if int(ids.max()) >= rows:
-                raise CheckpointError(
-                    f"The tokenizer of {self.reference} writes the token {int(ids.max())}, but the model has only "
-                    f"{rows} tokens; they do not belong together."
-                )
-            try:
-                output = self.judge(input_ids=ids, attention_mask=torch.ones_like(ids))
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                raise out_of_memory_on(self.device) from error
-            logits = output.logits[0] if self.label_tokens is None else output.logits[0, -1]
-            return logits.float().cpu().numpy()
+            found = self.judged(self.token_ids(text))
+            return (found if self.label_tokens is None else found[-1]).float().cpu().numpy()
+
+    def token_ids(self, text: str) -> torch.Tensor:
+        """A text, tokenized from scratch: (1, tokens). Raises: CheckpointError for tokens that the model lacks."""
+        ids = self.tokenizer(text, return_tensors="pt")["input_ids"].to(self.device)
+        rows = len(embedding_table(self.judge))
+        if int(ids.max()) >= rows:
+            raise CheckpointError(
+                f"The tokenizer of {self.reference} writes the token {int(ids.max())}, but the model has only "
+                f"{rows} tokens; they do not belong together."
+            )
+        return ids
+
+    def judged(self, ids: torch.Tensor) -> torch.Tensor:
+        """What the judge gives for one unpadded text: a classifier's logits (2,), a language model's (tokens, ...)."""
+        try:
+            return self.judge(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise out_of_memory_on(self.device) from error
 
     @property
     def randomised(self) -> bool:
@@ -191,6 +202,12 @@ def embedding_table(model: PreTrainedModel) -> torch.Tensor:
     table = model.get_input_embeddings().weight
     assert isinstance(table, torch.Tensor)
     return table
+
+
+def common_vocabulary(victims: Sequence[Victim]) -> AttackVocabulary:
+    """What can be written to all of some victims with one tokenizer. Raises: CheckpointError when that is nothing."""
+    rows = min(len(embedding_table(victim.model)) for victim in victims)
+    return attack_vocabulary(victims[0].tokenizer, rows, exclude=set().union(*(victim.pads for victim in victims)))
 
 
 def same_tokenizer(first: Victim, second: Victim) -> bool:

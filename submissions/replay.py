@@ -6,6 +6,7 @@ can be written and survives in place, and that the victim answers as recorded. W
 without a model is `consistency`'s.
 """
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -118,6 +119,9 @@ class Replayer:
             "architecture": victim.architecture,
             "kind": victim.kind,
         }
+        threshold = (said.filter_threshold or 0.0, victim.filter_threshold or 0.0)
+        if not math.isclose(*threshold, rel_tol=CLOSE):
+            found["filter_threshold"] = victim.filter_threshold or 0.0
         return [
             f"victim.{field}: {getattr(said, field)} is recorded, and the checkpoint has {value}"
             for field, value in found.items()

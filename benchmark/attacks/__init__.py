@@ -11,7 +11,16 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 from ...tasks import Registry, UsageError
-from .protocol import Attack, BeamAttack, RestartingAttack, Search, SlotGradient, next_length, string_lengths
+from .protocol import (
+    Attack,
+    BeamAttack,
+    GuidedAttack,
+    RestartingAttack,
+    Search,
+    SlotGradient,
+    next_length,
+    string_lengths,
+)
 
 OFFICIAL_ATTACKS = ("random_token", "gcg")
 """The attacks of the official adversary, in the order in which they run."""
@@ -20,6 +29,7 @@ _VARIANT = re.compile(r"(.+)-([1-9]\d{0,3})")
 LONGEST = 50
 """Tokens in an attack string at most; longer ones would be prompts of their own."""
 
+_PROPOSAL = ("proposal", "proposal_digest", "proposal_parameters")
 _ATTACKS = Registry("holdfast.attacks", "attack", OFFICIAL_ATTACKS, "holdfast.benchmark.attacks.")
 
 
@@ -70,13 +80,31 @@ def with_length(attack: Attack, length: int) -> Attack:
 
 
 def recorded_attack(name: str, parameters: Mapping[str, Any]) -> Attack:
-    """The attack of a result: that of its name, with the length that its parameters record.
+    """The attack of a result: that of its name, with the length and the proposal that its parameters record.
 
     Raises: UsageError when there is no such attack, or it has no such length.
     """
     attack = get_attack(name)
     length = parameters.get("length", attack.length)
-    return with_length(attack, length) if isinstance(length, int) else attack
+    if isinstance(length, int):
+        attack = with_length(attack, length)
+    if isinstance(attack, GuidedAttack):
+        named = [parameters.get(field) for field in _PROPOSAL]
+        if [type(value) for value in named] == [str, str, int]:
+            attack = replace(attack, **dict(zip(_PROPOSAL, named, strict=True)))  # type: ignore[type-var]
+    return attack
+
+
+def with_proposal(attack: Attack, reference: str, digest: str, parameters: int) -> Attack:
+    """The attack with a language model that proposes its tokens. Raises: UsageError for one that uses none."""
+    if not isinstance(attack, GuidedAttack):
+        raise UsageError(f"The attack {attack.name} uses no proposal.")
+    return replace(attack, **dict(zip(_PROPOSAL, (reference, digest, parameters), strict=True)))  # type: ignore[type-var]
+
+
+def deciding_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a score depends on: all but where the proposal lay, as its digest says which it is."""
+    return {name: value for name, value in parameters.items() if name != _PROPOSAL[0]}
 
 
 def variant_name(name: str, parameters: Mapping[str, Any]) -> str:
@@ -98,11 +126,13 @@ __all__ = [
     "OFFICIAL_ATTACKS",
     "Attack",
     "BeamAttack",
+    "GuidedAttack",
     "RestartingAttack",
     "Search",
     "SlotGradient",
     "attack_names",
     "attack_parameters",
+    "deciding_parameters",
     "full_name",
     "get_attack",
     "next_length",
@@ -110,4 +140,5 @@ __all__ = [
     "string_lengths",
     "variant_name",
     "with_length",
+    "with_proposal",
 ]

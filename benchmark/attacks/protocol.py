@@ -127,6 +127,31 @@ class BeamAttack(Attack, Protocol):
 
 
 @runtime_checkable
+class GuidedAttack(BeamAttack, Protocol):
+    """A beam attack whose next tokens a language model proposes, at the attacker's cost.
+
+    proposal: the model, a folder or Hub id. proposal_digest: its SHA-256. proposal_parameters: its N. All are empty
+    until a model is chosen.
+    """
+
+    @property
+    def proposal(self) -> str: ...
+
+    @property
+    def proposal_digest(self) -> str: ...
+
+    @property
+    def proposal_parameters(self) -> int: ...
+
+    def asks(self, strings: int, tokens: int) -> list[tuple[int, int]]:
+        """Passes of the model in an iteration: how many, and over strings of how many tokens.
+
+        strings, tokens: of the beam, and in each string of it; 0 and 0 at first.
+        """
+        ...
+
+
+@runtime_checkable
 class RestartingAttack(Attack, Protocol):
     """An attack that begins anew from a random string where it gets no further; the best of all searches is recorded.
 
