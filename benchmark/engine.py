@@ -116,7 +116,7 @@ class Engine:
             )
         if isinstance(attack, BeamAttack) and proposal is None:
             raise UsageError(f"The attack {attack.name} grows its strings, and needs a proposal of next tokens.")
-        if isinstance(attack, GuidedAttack) and (not proposal or attack.proposal_digest not in {proposal.digest} - {""}):
+        if isinstance(attack, GuidedAttack) and (not proposal or proposal.digest != (attack.proposal_digest or None)):
             raise UsageError(
                 f"The attack {attack.name} names no proposal, or another one than it is given; name it by "
                 "guided_by(attack, model)."

@@ -16,6 +16,7 @@ from ..tasks import EvaluationSet
 from .attacks import Attack
 from .batch import BatchSize
 from .budget import TIERS, forward_cost
+from .iteration import dearest_iteration
 from .pass_base import Prepared, Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
@@ -99,7 +100,7 @@ def plan(
 
 
 def _iteration_cost(victim: Victim, attack: Attack, slot: Slot) -> int:
-    return cost_of_iteration(victim.parameters, slot.tokens, attack.candidates, gradient=attack.uses_gradient)
+    return dearest_iteration(attack, victim.parameters, slot.tokens)
 
 
 def _candidates(victim: Victim, attack: Attack, slot: Slot, budget: float) -> int:

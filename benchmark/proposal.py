@@ -1,8 +1,9 @@
 """Likely next tokens, for attacks that grow their strings token by token.
 
 An attack that a language model guides is given one (see `model_proposal`). For the others the proposal is what the
-task's own training text says about which token follows which: relative frequencies of pairs, mixed with those of single tokens and with the uniform distribution over the
-attack vocabulary [interpolation, Jelinek and Mercer 1980]. It costs an attacker no pass of any model.
+task's own training text says about which token follows which: relative frequencies of pairs, mixed with those of single
+tokens and with the uniform distribution over the attack vocabulary [interpolation, Jelinek and Mercer 1980]. It costs
+an attacker no pass of any model.
 """
 
 from collections.abc import Callable, Iterable

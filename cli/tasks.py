@@ -83,7 +83,8 @@ def attacks() -> None:
     for name in attack_names():
         with _one_broken_package_is_a_note():
             attack = get_attack(name)
-            parameters = ", ".join(f"{key} {value}" for key, value in attack_parameters(attack).items())
+            # Those that are empty are not the attack's own but those of a proposal.
+            parameters = ", ".join(f"{key} {value}" for key, value in attack_parameters(attack).items() if value)
             table.add_row(Text(name), Text(attack.summary), Text(parameters), Text(attack.citation))
     out.print(table)
 

@@ -13,6 +13,7 @@ from holdfast.benchmark import RandomToken, attack_examples, load_victim
 from holdfast.benchmark.attacks import get_attack
 from holdfast.benchmark.attacks.beast import Beast
 from holdfast.benchmark.engine import _stream
+from holdfast.benchmark.pass_base import Prepared
 from holdfast.benchmark.proposal import PAIRS, SINGLES, TokenStatistics
 from holdfast.benchmark.settings import training_texts
 from holdfast.benchmark.slot import prepare_slot, survivors
@@ -69,9 +70,11 @@ def plain_beast(victim, example, attack, statistics, iterations):
     def grown(count):
         begins = beam
         if not beam or len(beam[0]) == attack.length:
-            begins = statistics.next_tokens(slot, np.empty((1, 0), dtype=int), attack.width, rng)[0, :, None].tolist()
+            begins = statistics.next_tokens(Prepared(slot), np.empty((1, 0), dtype=int), attack.width, rng)[
+                0, :, None
+            ].tolist()
         each = -(-count // len(begins))
-        nexts = statistics.next_tokens(slot, np.array(begins), each, rng)
+        nexts = statistics.next_tokens(Prepared(slot), np.array(begins), each, rng)
         # Where fewer are wanted than there are, the first ones of every string of the beam.
         ranks = sorted((rank, place) for place in range(len(begins)) for rank in range(each))[:count]
         return [[*begins[place], int(nexts[place, rank])] for place, rank in sorted((p, r) for r, p in ranks)]
@@ -144,13 +147,13 @@ def test_statistics_are_those_of_the_text():
 def test_next_tokens_are_different_and_as_frequent_as_their_probabilities(decoder, statistics):
     slot = prepare_slot(EXAMPLES[0], decoder.vocabulary, 5, decoder.context)
     rng = np.random.default_rng(0)
-    drawn = statistics.next_tokens(slot, np.tile(decoder.vocabulary.ids[:1], (3000, 1)), 4, rng)
+    drawn = statistics.next_tokens(Prepared(slot), np.tile(decoder.vocabulary.ids[:1], (3000, 1)), 4, rng)
     assert all(len(set(row)) == 4 for row in drawn.tolist())
     shares = statistics.probabilities(int(decoder.vocabulary.ids[0]))
     place = int(shares.argmax())
     first = int((drawn[:, 0] == decoder.vocabulary.ids[place]).sum())
     assert binomtest(first, len(drawn), shares[place]).pvalue > 0.001
-    everything = statistics.next_tokens(slot, np.empty((1, 0), dtype=int), 10**6, rng)
+    everything = statistics.next_tokens(Prepared(slot), np.empty((1, 0), dtype=int), 10**6, rng)
     assert sorted(everything[0].tolist()) == decoder.vocabulary.ids.tolist()
 
 
