@@ -71,7 +71,11 @@ def new(
     slug: Annotated[str, typer.Argument(metavar="SLUG", help="The entry's name in links, like my-model-adversarial.")],
     checkpoint: Annotated[
         list[str] | None,
-        typer.Option("--checkpoint", "-c", help="TASK=MODEL, a folder or owner/name@commit; repeat for every task."),
+        typer.Option(
+            "--checkpoint",
+            "-c",
+            help="TASK=MODEL, a folder, owner/name@commit or a victim file; repeat for every task.",
+        ),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="What readers see.")] = None,
     description: Annotated[
@@ -94,7 +98,7 @@ def new(
         typer.Option(
             "--compute",
             help="TASK.STAGE=FLOP, with the stage pretraining, fine_tuning or defence; repeat for several.",
-            show_default="from the checkpoint's training.json",
+            show_default="from the training.json of its checkpoints",
         ),
     ] = None,
     profile: Profile = "lite",

@@ -19,6 +19,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..benchmark.ensemble import Ensemble
+from ..benchmark.filtered import Filtered
 from ..benchmark.victim import Victim, load_victim
 from ..tasks import CheckpointError, RecordError
 from .declared import AS_ENSEMBLE, AS_FILTER, KIND, Composition, EnsembleOf, FilterOf
@@ -76,8 +77,6 @@ def assembled(composition: Composition, parts: Sequence[Victim], reference: str)
         return Ensemble.of(parts, reference)
     first, *others = parts
     if composition == "filter":
-        from ..benchmark.filtered import Filtered
-
         return Filtered.of(first, others[0] if others else None, reference)
     return first
 

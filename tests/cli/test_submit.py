@@ -164,11 +164,11 @@ def test_what_is_not_given_is_asked_for_at_a_terminal(registry, scores, tmp_path
     assert load_entry(registry / "entries" / "my-model").manifest.licence == "MIT"
 
 
-def test_a_victim_file_is_refused_before_anything_is_scored(holdfast, registry, tmp_path):
-    (tmp_path / "pair.yaml").write_text(f"kind: ensemble\nmembers: [{CHECKPOINT}, {CHECKPOINT}]\n")
+def test_a_victim_file_that_declares_nothing_known_is_refused_before_anything_is_scored(holdfast, registry, tmp_path):
+    (tmp_path / "pair.yaml").write_text("kind: committee\nmembers: [a, b]\n")
     refused = holdfast(
         *("submit", "new", "my-pair", "--checkpoint", f"password-match={tmp_path / 'pair.yaml'}", *SAID),
         *("--defence", "ensemble", *FEW, "--registry", registry),
     )
-    assert refused.code == 2
-    assert "declares an ensemble, and an entry holds one checkpoint for password-match" in refused.sentence
+    assert refused.code == 5
+    assert "pair.yaml:1: kind: input should be 'ensemble' or 'filter'" in refused.sentence

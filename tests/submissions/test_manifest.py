@@ -133,6 +133,69 @@ WRONG = {
     "nesting": ("family: Pythia", f"family: {'[' * 40}", 12, "nested more than"),
 }
 
+SPAM = "    checkpoint:\n      path: checkpoints/my-model\n"
+HUB = "{repo: acme/b, commit: " + "0123456789" * 4 + "}"
+ENSEMBLE = f"    victim:\n      kind: ensemble\n      members:\n        - path: checkpoints/a\n        - {HUB}\n"
+ALONE = "    victim:\n      kind: filter\n      model: {path: checkpoints/a}\n"
+FILTER = f"{ALONE}      language_model: {{path: checkpoints/lm}}\n"
+WRONG_VICTIM = {
+    "a checkpoint too": (SPAM + ENSEMBLE, 27, "tasks.spam: it has a checkpoint and a victim; give the one that was"),
+    "no kind": (
+        ENSEMBLE.replace("kind: ensemble", "name: x"),
+        28,
+        "victim.kind: this field is required and is missing",
+    ),
+    "another kind": (
+        ENSEMBLE.replace("ensemble", "committee"),
+        29,
+        "victim.kind: input should be 'ensemble' or 'filter'",
+    ),
+    "a list": ("    victim: [a, b]\n", 28, "tasks.spam.victim: this must be a mapping of names to values"),
+    "one member": (ENSEMBLE.replace(f"        - {HUB}\n", ""), 30, "victim.members: list should have at least 2 items"),
+    "a member outside": (ENSEMBLE.replace("checkpoints/a", "../a"), 31, "victim.members.0.path: a path inside the"),
+    "a member at a branch": (
+        ENSEMBLE.replace("0123456789" * 4, "main"),
+        32,
+        "victim.members.1.commit: this must be the",
+    ),
+    "a model of nothing": (
+        FILTER.replace("{path: checkpoints/a}", "{}"),
+        30,
+        "victim.model.repo: this field is required",
+    ),
+    "a name for a path": (
+        FILTER.replace("{path: checkpoints/lm}", "lm"),
+        31,
+        "victim.language_model: this must be a map",
+    ),
+    "a threshold of one's own": (FILTER + "      threshold: 9\n", 32, "victim.threshold: there is no such field here"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_VICTIM)
+def test_what_is_wrong_with_a_victim_of_several_checkpoints_is_said_with_its_line(what: str) -> None:
+    new, line, message = WRONG_VICTIM[what]
+    found = problems(SOUND.replace(SPAM, new))
+    assert any(message in text and at == line for at, text in found), found
+
+
+@pytest.mark.parametrize(
+    ("victim", "fields", "reference"),
+    [
+        (SPAM, ["checkpoint"], "checkpoints/my-model"),
+        (ENSEMBLE, ["victim.members.0", "victim.members.1"], "ensemble of checkpoints/a, acme/b@012345678901"),
+        (FILTER, ["victim.model", "victim.language_model"], "checkpoints/a behind a filter by checkpoints/lm"),
+        (ALONE, ["victim.model"], "checkpoints/a behind a filter by itself"),
+    ],
+)
+def test_a_victim_is_named_after_its_checkpoints(victim: str, fields: list[str], reference: str) -> None:
+    manifest, found = parse_manifest(SOUND.replace(SPAM, victim).encode(), FILE)
+    assert manifest is not None, found
+    assert list(manifest.tasks["spam"].checkpoints) == fields
+    assert manifest.tasks["spam"].reference == (reference, None)
+    assert manifest.tasks["imdb"].reference == ("acme/my-model", "a1" * 20)
+    assert parse_manifest(manifest_yaml(manifest), FILE) == (manifest, [])
+
 
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_said_with_its_line(what: str) -> None:
