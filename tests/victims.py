@@ -1,10 +1,11 @@
 """Small real checkpoints of several architectures, for tests: random weights, real tokenizers trained on the spot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -17,6 +18,8 @@ from transformers import (
     Qwen2Config,
     Qwen3Config,
 )
+
+from holdfast.benchmark import Victim
 
 TEXT = [
     f"{a} {b}\nthe {c} of a {a}, said {b}: is it {c}? Yes or no."
@@ -177,3 +180,22 @@ def as_language_model(classifier: Path, folder: Path, labels: Sequence[str]) -> 
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+class ChangedLinear(nn.Linear):
+    """A classification head whose logits are changed on their way out, run like the one it replaces."""
+
+    def __init__(self, inner: nn.Linear, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__(inner.in_features, inner.out_features, bias=inner.bias is not None)
+        self.load_state_dict(inner.state_dict())
+        self.change = change
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return self.change(super().forward(input))
+
+
+def with_logits(victim: Victim, change: Callable[[torch.Tensor], torch.Tensor]) -> Victim:
+    """The victim with its logits changed by a function."""
+    name = "score" if hasattr(victim.model, "score") else "classifier"
+    setattr(victim.model, name, ChangedLinear(getattr(victim.model, name), change).requires_grad_(False))
+    return victim

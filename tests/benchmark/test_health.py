@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 from trained import EXAMPLES, save_trained
+from victims import with_logits
 
 from holdfast.benchmark import Settings, Victim, attack_examples, get_attack, load_victim, score
 from holdfast.benchmark.flags import ENOUGH, FLAGS, answer_flags
@@ -39,25 +40,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Victim]
 
 def accuracy(victim: Victim, examples: list[Example]) -> float:
     return float(np.mean([victim.classify(example.text("led q")) == example.label for example in examples]))
-
-
-class ChangedLinear(nn.Linear):
-    """A classification head whose logits are changed on their way out, run like the one it replaces."""
-
-    def __init__(self, inner: nn.Linear, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        super().__init__(inner.in_features, inner.out_features, bias=inner.bias is not None)
-        self.load_state_dict(inner.state_dict())
-        self.change = change
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        return self.change(super().forward(input))
-
-
-def with_logits(victim: Victim, change: Callable[[torch.Tensor], torch.Tensor]) -> Victim:
-    """The victim with its logits changed by a function."""
-    name = "score" if hasattr(victim.model, "score") else "classifier"
-    setattr(victim.model, name, ChangedLinear(getattr(victim.model, name), change).requires_grad_(False))
-    return victim
 
 
 # Sound victims.
