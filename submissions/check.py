@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..benchmark.digest import checkpoint_digest, digest_of_several
-from ..benchmark.results import Result, parse_result, sha256
+from ..benchmark.results import Result, VictimPart, parse_result, sha256
 from ..tasks import RecordError
 from .consistency import contradictions, trace_contradictions
 from .declared import Composition, RegistryCheckpoint
@@ -201,8 +201,16 @@ def _about_victim(
             )
         if victim.kind not in _KINDS[task.composition]:
             yield Problem(path, f"victim.kind: {victim.kind} is recorded, and the manifest has a {task.composition}.")
-        if (victim.digest, victim.architecture, victim.context) != (first.digest, first.architecture, first.context):
+        if (victim.filter_threshold is None) == (task.composition == "filter"):
+            said = "none is" if victim.filter_threshold is None else "one is"
+            yield Problem(path, f"victim.filter_threshold: {said} recorded, and the manifest has a {task.composition}.")
+        if _constant(victim) != _constant(first):
             yield Problem(path, "victim: another one was scored than for the other results of this task.")
+
+
+def _constant(victim: VictimPart) -> tuple[object, ...]:
+    """What results of the same victim agree on, beside what the manifest says."""
+    return victim.digest, victim.architecture, victim.context, victim.filter_threshold
 
 
 def _digest_in_registry(registry: Path, checkpoint: RegistryCheckpoint) -> str:

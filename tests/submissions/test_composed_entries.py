@@ -4,15 +4,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
+from submitted_entries import TASK, said, submit, verify
 from tampered import GCG, RANDOM, forged
 
-from holdfast.benchmark import Settings, get_attack
+from holdfast.benchmark import Settings
 from holdfast.benchmark.digest import checkpoint_digest, digest_of_several
 from holdfast.benchmark.results import read_result
 from holdfast.leaderboard.attack_strings import strings_of
@@ -20,75 +19,29 @@ from holdfast.leaderboard.build import build
 from holdfast.submissions.check import check_entry
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.submissions.entry import file_of, load_entry
-from holdfast.submissions.manifest import Author, Defence
 from holdfast.submissions.model_card import card_section
-from holdfast.submissions.new import Draft, Scoring, create_entry
 from holdfast.submissions.publish import publishable_entry, targets_of
 from holdfast.submissions.recipes import read_training_record
 from holdfast.submissions.verdicts import Reproducing
-from holdfast.submissions.verify import EntryReport, Evaluations, Request, verify_entry
 from holdfast.submissions.victim_file import read_victim_file
-from holdfast.tasks import RecordError, UsageError, get_task
+from holdfast.tasks import RecordError, UsageError
 
-TASK = "password-match"
 NAMES = ("password-match-undefended", "password-match-adversarial")
 PATHS = [f"checkpoints/{name}" for name in NAMES]
 PARAMETERS = 125_824
-SETTINGS = Settings("custom", 8, 1.2e10)
-"""Four iterations of GCG against two of them."""
-REQUEST = Request(by="The tests", device="cpu", again=True)
-EVALUATIONS = Evaluations(None)
-
-
-def draft(victim: Path, slug: str = "pair") -> Draft:
-    return Draft(
-        slug=slug,
-        name="A pair",
-        authors=[Author(name="Ada Tester")],
-        licence="Apache-2.0",
-        family="GPT-NeoX",
-        defence=Defence(kind="ensemble"),
-        checkpoints={TASK: str(victim)},
-    )
-
-
-def submit(
-    folder: Path, victim: str, *, attacks: tuple[str, ...] = ("random_token", "gcg"), settings: Settings = SETTINGS
-) -> Path:
-    """Make an entry of a victim file in a registry of its own, below a folder."""
-    registry = folder / "submissions"
-    (registry / "entries").mkdir(parents=True)
-    (registry / "checkpoints").mkdir()
-    (folder / "victim.yaml").write_text(victim)
-    scoring = Scoring(
-        settings=settings,
-        attacks=[(get_attack(attack), "suffix") for attack in attacks],
-        work=folder / "scores",
-        device="cpu",
-    )
-    quiet = nullcontext(lambda progress: None)
-    return create_entry(draft(folder / "victim.yaml"), [get_task(TASK)], scoring, registry, lambda title: quiet)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An entry of an ensemble of two bundled checkpoints, made once."""
     members = "".join(f"  - {checkpoint_folder(name)}\n" for name in NAMES)
-    return submit(tmp_path_factory.mktemp("pair"), f"kind: ensemble\nmembers:\n{members}")
+    return submit(tmp_path_factory.mktemp("made"), f"kind: ensemble\nmembers:\n{members}")
 
 
 @pytest.fixture
 def entry(made: Path, tmp_path: Path) -> Path:
     """The same, in a copy of its registry."""
     return shutil.copytree(made.parents[1], tmp_path / "submissions") / "entries" / made.name
-
-
-def verify(entry: Path, **changes: object) -> EntryReport:
-    return verify_entry(entry, replace(REQUEST, **changes), EVALUATIONS)
-
-
-def said(report: EntryReport) -> list[str]:
-    return [message for _, message in report.problems] + [each for result in report.results for each in result.problems]
 
 
 def problems(entry: Path) -> list[str]:
@@ -274,18 +227,18 @@ def test_a_model_card_gives_the_victim_file_that_its_command_names(made: Path, t
 
 
 def test_an_ensemble_has_no_model_repo_of_its_own(made: Path) -> None:
-    with pytest.raises(UsageError, match="There is no repo to publish pair in"):
+    with pytest.raises(UsageError, match="There is no repo to publish composed in"):
         targets_of(publishable_entry(made))
-    [target] = targets_of(publishable_entry(made), model="acme/pair", benchmark="acme/robustness")
-    assert target.repo == "acme/pair"
+    [target] = targets_of(publishable_entry(made), model="acme/composed", benchmark="acme/robustness")
+    assert target.repo == "acme/composed"
 
 
 def test_the_site_shows_what_a_victim_is_made_of(made: Path, tmp_path: Path) -> None:
     build(made.parents[1], tmp_path / "site")
-    page = (tmp_path / "site/entries/pair.html").read_text()
+    page = (tmp_path / "site/entries/composed.html").read_text()
     assert "ensemble of" in page
     assert all(page.count(path) >= 2 for path in PATHS), "where training is told, and in every provenance"
-    data = json.loads((tmp_path / "site/api/entries/pair.json").read_text())
+    data = json.loads((tmp_path / "site/api/entries/composed.json").read_text())
     assert [member["path"] for member in data["manifest"]["tasks"][TASK]["victim"]["members"]] == PATHS
     found = strings_of(load_entry(made), GCG)
     assert found
