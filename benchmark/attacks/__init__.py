@@ -25,6 +25,7 @@ from .protocol import (
 OFFICIAL_ATTACKS = ("random_token", "gcg")
 """The attacks of the official adversary, in the order in which they run."""
 
+_NAME = re.compile(r"[a-z0-9_]+")
 _VARIANT = re.compile(r"(.+)-([1-9]\d{0,3})")
 LONGEST = 50
 """Tokens in an attack string at most; longer ones would be prompts of their own."""
@@ -53,6 +54,12 @@ def get_attack(name: str) -> Attack:
         raise _ATTACKS.refuse(name) from error
     if not isinstance(attack, Attack) or not is_dataclass(attack) or attack.name != name:
         raise _ATTACKS.refuse(name)
+    if not _NAME.fullmatch(name):
+        # Files are named after attacks, with a position or a length behind a dash.
+        raise UsageError(
+            f"The attack {name!r} has a name that no entry could hold; attacks are called by small letters, digits and "
+            "'_', so change the package that provides it."
+        )
     for field in fields(attack):
         # Results publish the parameters; better to refuse now than after all the compute.
         if not isinstance(getattr(attack, field.name), int | float | str):

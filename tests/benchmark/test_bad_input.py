@@ -323,9 +323,17 @@ class Mine(RandomToken):
 """
 
 
+@pytest.mark.parametrize("name", ["mine-too", "Mine", "mine.v2", "m\u00efne"])
+def test_an_attack_whose_name_no_entry_could_hold_is_refused_when_it_is_loaded(third_party, name):
+    third_party(f"{name} = somebodys_attacks:Mine", THEIR_ATTACK.replace('"mine"', repr(name)))
+    with pytest.raises(UsageError, match="has a name that no entry could hold; attacks are called by small") as caught:
+        get_attack(name)
+    assert one_sentence(caught.value, 2)
+
+
 def test_somebody_elses_attack_is_found_and_runs(third_party, victim):
     third_party("mine = somebodys_attacks:Mine", THEIR_ATTACK)
-    assert attack_names() == ["random_token", "gcg", "beast", "mine"]
+    assert attack_names() == ["random_token", "gcg", "beast", "beast_lm", "mine"]
     assert len(attack_examples(victim, EXAMPLES[:2], get_attack("mine"), budget=1e9)) == 2
 
 
