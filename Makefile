@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 CONSTRAINTS := .ci/constraints.txt
+PYTEST := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,7 +26,8 @@ demo: $(VENV)/.installed
 
 test: lint
 	@.ci/install-chromium
-	HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not alone" --numprocesses auto --dist loadfile
+	$(PYTEST) -m alone
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

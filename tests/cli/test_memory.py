@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 LIMIT = 4 * 1024**3
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_pythia_sized_model_on_200_real_reviews_stays_under_4_gb(tmp_path, mirror, holdfast_process):
     source = mirror / "models" / "EleutherAI" / "pythia-14m"

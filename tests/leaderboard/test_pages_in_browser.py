@@ -65,6 +65,7 @@ def test_the_leaderboard_is_light(browser: Browser, built_site: Path) -> None:
             assert sum(len(gzip.compress(file.read_bytes())) for file in loaded) < 250_000
 
 
+@pytest.mark.alone
 def test_the_leaderboard_is_ready_within_a_second(opened: Watched) -> None:
     took = []
     for _ in range(3):
@@ -74,6 +75,7 @@ def test_the_leaderboard_is_ready_within_a_second(opened: Watched) -> None:
     assert median(took) < 1000
 
 
+@pytest.mark.alone
 def test_sorting_and_filtering_take_less_than_a_tenth_of_a_second(opened: Watched) -> None:
     """Until the changed table is laid out; the best of six each, as machines are shared."""
     opened.open(TABLE)
