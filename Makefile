@@ -10,7 +10,7 @@ PYTEST := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format schema screenshots clean
+.PHONY: help demo test lint format schema screenshots bench bench-compare clean
 
 help:
 	@echo "make demo         install, then attack the two bundled checkpoints and compare them"
@@ -19,6 +19,8 @@ help:
 	@echo "make format       format the code, and fix what ruff can fix"
 	@echo "make schema       write the JSON Schemas of all files to docs/schema/"
 	@echo "make screenshots  build the site, and write pictures of its pages to build/screenshots/"
+	@echo "make bench        time the engine, the registry and the site; kept in build/benchmarks/"
+	@echo "make bench-compare  compare the last two of these runs; fails where something became slower"
 	@echo "make clean        remove caches and build products; .venv and results stay"
 
 demo: $(VENV)/.installed
@@ -46,6 +48,13 @@ screenshots: $(VENV)/.installed-dev
 	@.ci/install-chromium
 	@$(BIN)/holdfast site build --out build/site
 	@$(BIN)/python tests/leaderboard/screenshots.py build/site --out build/screenshots
+
+bench: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(PYTEST) tests/speed -o python_files='bench_*.py' --benchmark-only --benchmark-columns=min,median,rounds \
+		--benchmark-storage=file://build/benchmarks --benchmark-autosave --benchmark-save-data
+
+bench-compare: $(VENV)/.installed-dev
+	@$(BIN)/python tests/speed/compare.py
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
