@@ -22,23 +22,7 @@ PYTHIA = {
     "1.4b": (2048, 24, 16),
 }
 """Width, layers and heads [Biderman et al. 2023, arXiv 2304.01373, table 1; 14m and 31m from their configurations]."""
-WORDS = [
-    "river",
-    "stone",
-    "copper",
-    "lantern",
-    "orchard",
-    "winter",
-    "violin",
-    "garden",
-    "morning",
-    "silver",
-    "teacher",
-    "painter",
-    "harbour",
-    "meadow",
-    "kitchen",
-]
+WORDS = ["river", "stone", "copper", "lantern", "orchard", "winter", "violin", "garden", "morning", "silver"]
 END = "\nAnswer:"
 
 
