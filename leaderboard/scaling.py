@@ -90,8 +90,9 @@ class Model:
 def models_of(site: Site) -> dict[tuple[str, str], list[Model]]:
     """All models by task and attack, official tasks first; in each by size.
 
-    Entries whose defence is something other than adversarial training are left out. Where a family's pretraining
-    compute is said to fall from one size to a larger one, none of it is used.
+    Entries whose defence is something other than adversarial training are left out, and victims that are made of
+    several checkpoints, which have no one size. Where a family's pretraining compute is said to fall from one size to a
+    larger one, none of it is used.
     """
     found: dict[tuple[str, str], list[Model]] = {}
     for slug, held in site.standings.items():
@@ -99,7 +100,8 @@ def models_of(site: Site) -> dict[tuple[str, str], list[Model]]:
         if entry.manifest.defence.kind not in ("none", "adversarial-training"):
             continue
         for (task, attack), standing in held.items():
-            if isinstance(standing, Measured | Reported) and task in entry.manifest.tasks:
+            declared = entry.manifest.tasks.get(task)
+            if isinstance(standing, Measured | Reported) and declared and declared.victim is None:
                 found.setdefault((task, attack), []).append(_model(entry, task, standing))
     unusable = _contradictory(model for models in found.values() for model in models)
     return {

@@ -16,6 +16,9 @@ from holdfast.benchmark.digest import checkpoint_digest, digest_of_several
 from holdfast.benchmark.results import read_result
 from holdfast.leaderboard.attack_strings import strings_of
 from holdfast.leaderboard.build import build
+from holdfast.leaderboard.scaling import models_of
+from holdfast.leaderboard.site import Site
+from holdfast.leaderboard.views import standings_of
 from holdfast.submissions.check import check_entry
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.submissions.entry import file_of, load_entry
@@ -231,6 +234,19 @@ def test_an_ensemble_has_no_model_repo_of_its_own(made: Path) -> None:
         targets_of(publishable_entry(made))
     [target] = targets_of(publishable_entry(made), model="acme/composed", benchmark="acme/robustness")
     assert target.repo == "acme/composed"
+
+
+def test_a_victim_of_several_checkpoints_is_no_size_of_a_model(entry: Path) -> None:
+    in_manifest("kind: other", "kind: none")(entry)
+    assert models(entry) == 0
+    one_checkpoint(entry)
+    assert models(entry) > 0
+
+
+def models(entry: Path) -> int:
+    """Models that the entry adds to the relation of size and robustness."""
+    read = load_entry(entry)
+    return len(models_of(Site({read.slug: read}, {read.slug: standings_of(read)}, {}, {})))
 
 
 def test_the_site_shows_what_a_victim_is_made_of(made: Path, tmp_path: Path) -> None:
