@@ -16,6 +16,8 @@ from .victim import Victim
 
 AGREEMENT = 1e-3
 """Largest difference, relative to size, at which two ways of running a victim count as equal."""
+KEPT = 1 << 26
+"""Numbers in an attack vocabulary's embeddings that are kept between gradients, at most."""
 MODELS_DIFFER = (TypeError, AttributeError, ValueError, RuntimeError, LookupError)
 """What models raise that cannot share a prefix: they differ in what they pass to their attention."""
 
@@ -89,6 +91,7 @@ class PassesBase:
         self._words = victim.label_tokens is not None
         """Whether the victim is a language model, which gives the label words a logit at every token."""
         self._attack_ids = torch.from_numpy(victim.vocabulary.ids if ids is None else ids).to(victim.device)
+        self._kept_embeddings: Tensor | None = None
         config = victim.model.config.get_text_config()
         self._per_token = 2 * linear_weights(victim.model)
         self._per_attended = 4 * config.hidden_size * config.num_hidden_layers
@@ -138,9 +141,19 @@ class PassesBase:
 
     def _one_hot_gradient(self, slot_embeddings: Tensor) -> Tensor:
         """(units, length, width) gradient of embeddings -> (units, length, attack vocabulary) of one-hot tokens."""
+        flat = slot_embeddings.flatten(0, 1).float()
+        return (flat @ self._attack_embeddings.T).view(*slot_embeddings.shape[:2], -1)
+
+    @property
+    def _attack_embeddings(self) -> Tensor:
+        """Embeddings of the attack vocabulary: (attack vocabulary, width) float32. Kept unless they are large."""
+        if self._kept_embeddings is not None:
+            return self._kept_embeddings
         # By the model's own lookup, as some models scale what they look up.
-        weights = self._embedding(self._attack_ids).float()
-        return slot_embeddings.float() @ weights.T
+        found = self._embedding(self._attack_ids).float()
+        if found.numel() <= KEPT:
+            self._kept_embeddings = found
+        return found
 
 
 def trial(victim: Victim) -> list[tuple[Slot, np.ndarray]]:
