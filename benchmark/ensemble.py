@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from ..tasks import CheckpointError
 from .digest import digest_of_several
-from .victim import Victim, common_vocabulary, same_tokenizer
+from .victim import Victim, common_vocabulary, parameters_of, same_tokenizer
 from .vocabulary import AttackVocabulary
 
 DRAWS = 20
@@ -28,7 +28,7 @@ DRAWS = 20
 class Ensemble(Victim):
     """Members that share a tokenizer, a device and a precision. What a victim has one of is the first member's, except:
 
-    parameters: of all members together. context: the shortest. digest: over the digests of the members.
+    parameters: of all different members together. context: the shortest. digest: over the digests of the members.
     """
 
     members: tuple[Victim, ...] = ()
@@ -53,7 +53,7 @@ class Ensemble(Victim):
             dtype=first.dtype,
             digest=digest_of_several("ensemble", [member.digest for member in members]),
             context=min(member.context for member in members),
-            parameters=sum(member.parameters for member in members),
+            parameters=parameters_of(members),
             members=tuple(members),
         )
 

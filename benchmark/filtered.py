@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from ..tasks import CheckpointError, DataError, UsageError
 from .digest import digest_of_several
 from .likelihood import mean_loss
-from .victim import Victim, common_vocabulary, one_thread_on_cpu, same_tokenizer
+from .victim import Victim, common_vocabulary, one_thread_on_cpu, parameters_of, same_tokenizer
 from .vocabulary import AttackVocabulary
 
 FALSE_POSITIVES = 0.01
@@ -79,7 +79,7 @@ class Filtered(Victim):
             dtype=model.dtype,
             digest=digest_of_several("filter", [part.digest for part in parts]),
             context=min(part.context for part in parts),
-            parameters=sum(part.parameters for part in parts),
+            parameters=parameters_of(parts),
             asked=model,
             language_model=reader,
         )

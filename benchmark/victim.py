@@ -210,6 +210,11 @@ def common_vocabulary(victims: Sequence[Victim]) -> AttackVocabulary:
     return attack_vocabulary(victims[0].tokenizer, rows, exclude=set().union(*(victim.pads for victim in victims)))
 
 
+def parameters_of(victims: Sequence[Victim]) -> int:
+    """N of some victims together; a checkpoint that is there twice has to be run once."""
+    return sum({victim.digest: victim.parameters for victim in victims}.values())
+
+
 def same_tokenizer(first: Victim, second: Victim) -> bool:
     """Whether two checkpoints split every text into the same tokens."""
     return first.tokenizer.backend_tokenizer.to_str() == second.tokenizer.backend_tokenizer.to_str()

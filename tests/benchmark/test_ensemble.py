@@ -129,6 +129,12 @@ def test_other_members_are_another_ensemble(members):
     assert len(digests) == 4
 
 
+def test_a_member_that_is_named_twice_is_run_and_charged_once(members):
+    twice = Ensemble.of([members[0], members[0], members[1]], "e")
+    assert twice.parameters == members[0].parameters + members[1].parameters
+    assert twice.digest != Ensemble.of(members[:2], "e").digest
+
+
 def test_language_models_can_be_members(members, tmp_path):
     folder = as_language_model(members[0].folder, tmp_path, TASK.labels)
     mixed = Ensemble.of([load_victim(folder, device="cpu"), members[1]], "mixed").for_labels(TASK.labels)
