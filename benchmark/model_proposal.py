@@ -9,17 +9,20 @@ else is attacked.
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..tasks import CheckpointError
-from .attacks import Attack, with_proposal
+from .attacks import Attack, GuidedAttack, with_proposal
 from .pass_base import MODELS_DIFFER, PassesBase, Prepared, agree
 from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot
 from .victim import Victim, embedding_table, one_thread_on_cpu
+
+Place = TypeVar("Place")
 
 
 @dataclass
@@ -149,7 +152,20 @@ class ModelProposal(PassesBase):
         )
 
 
-def guided_by(attack: Attack, model: Victim) -> Attack:
-    """The attack with a language model as its proposal. Raises: UsageError for one that uses none."""
-    reference = f"{model.reference}@{model.revision}" if model.revision else model.reference
-    return with_proposal(attack, reference, model.digest, model.parameters)
+def guided_by(attack: Attack, model: Victim, reference: str | None = None) -> Attack:
+    """The attack with a language model as its proposal. reference: what to call it, where that is not its own name.
+
+    Raises: UsageError for an attack that uses none.
+    """
+    own = f"{model.reference}@{model.revision}" if model.revision else model.reference
+    return with_proposal(attack, reference or own, model.digest, model.parameters)
+
+
+def all_guided_by(
+    attacks: Sequence[tuple[Attack, Place]], model: Victim, reference: str | None = None
+) -> list[tuple[Attack, Place]]:
+    """Attacks, each with its place, of which those that a language model guides are guided by this one."""
+    return [
+        (guided_by(attack, model, reference) if isinstance(attack, GuidedAttack) else attack, place)
+        for attack, place in attacks
+    ]

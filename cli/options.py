@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..tasks import UsageError
+
 if TYPE_CHECKING:
     from ..benchmark import Attack
     from ..benchmark.position import Position
@@ -42,6 +44,14 @@ AttackNames = Annotated[
         autocompletion=_attack_names,
     ),
 ]
+Proposal = Annotated[
+    str | None,
+    typer.Option(
+        "--proposal",
+        metavar="MODEL",
+        help="Language model that proposes tokens to beast_lm, a folder or owner/name@commit.",
+    ),
+]
 Positions = Annotated[
     list[str] | None,
     typer.Option(
@@ -67,6 +77,17 @@ def chosen_attacks(names: Sequence[str] | None, positions: Sequence[str] | None)
     attacks = {full_name(attack): attack for attack in map(get_attack, names or OFFICIAL_ATTACKS)}
     places: list[Position] = [get_position(each) for each in dict.fromkeys(positions or [OFFICIAL_POSITION])]
     return [(attack, place) for attack in attacks.values() for place in places]
+
+
+def check_proposal(attacks: "Sequence[tuple[Attack, Position]]", proposal: str | None) -> None:
+    """Raises: UsageError when an attack lacks its language model, or there is one that no attack uses."""
+    from ..benchmark.attacks import GuidedAttack
+
+    guided = next((attack.name for attack, _ in attacks if isinstance(attack, GuidedAttack)), None)
+    if guided and proposal is None:
+        raise UsageError(f"The attack {guided} is guided by a language model; name one with --proposal.")
+    if proposal is not None and not guided:
+        raise UsageError("None of the attacks uses a proposal; add --attack beast_lm, or leave out --proposal.")
 
 
 def title(attack: "Attack", position: "Position") -> str:

@@ -22,7 +22,9 @@ from .options import (
     Mirror,
     Positions,
     Profile,
+    Proposal,
     Seed,
+    check_proposal,
     chosen_attacks,
     title,
 )
@@ -52,6 +54,7 @@ def score(
     profile: Profile = "quick",
     attack: AttackNames = None,
     position: Positions = None,
+    proposal: Proposal = None,
     examples: Annotated[int | None, typer.Option("--examples", "-n", help="Attack so many examples instead.")] = None,
     budget: Annotated[
         str | None, typer.Option("--budget", "-b", help="Budget per example instead, like 5ms, 1s or 4e12FLOP.")
@@ -80,9 +83,10 @@ def score(
 
     An interrupted run goes on where it was when the same command is given again.
     """
-    from ..benchmark import Settings, format_gpu_time, get_profile, parse_budget
+    from ..benchmark import Settings, format_gpu_time, get_profile, load_victim, parse_budget
     from ..benchmark import score as run_score
     from ..benchmark.attacks import full_name
+    from ..benchmark.model_proposal import all_guided_by
     from ..benchmark.scoring import check_evaluation, for_task
     from ..submissions.victim_file import load_model
     from .progress import shown
@@ -95,6 +99,7 @@ def score(
         attacks = chosen_attacks(attack, position)
     else:
         task, attacks, settings = _as_the_baseline(baseline, attack, position)
+    check_proposal(attacks, proposal)
     chosen = [get_task(name) for name in (OFFICIAL_TASKS if task == ["all"] else dict.fromkeys(task))]
     target = folder or default_folder(model, settings)
     only = [(full_name(each), place) for each, place in attacks] if attack or position else None
@@ -106,6 +111,9 @@ def score(
             err.print(f"{evaluation.mismatch}", style="yellow", markup=False, soft_wrap=True)
     with err.status("loading the victim") if err.is_terminal else nullcontext():
         victim = load_model(model, device=device, dtype=dtype)
+        guide = None if proposal is None else load_victim(proposal, device=device, dtype="float32")
+    if guide:
+        attacks = all_guided_by(attacks, guide)
     if dry_run:
         _show_plan(
             [for_task(victim, each, mirror) for each in chosen], evaluations, attacks, settings, batch_size, as_json
@@ -125,6 +133,7 @@ def score(
                         settings,
                         target,
                         position=place,
+                        proposal=guide,
                         mirror=mirror,
                         batch_size=batch_size,
                         accept_other_data=accept_other_data,

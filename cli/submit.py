@@ -19,8 +19,10 @@ from .options import (
     Mirror,
     Positions,
     Profile,
+    Proposal,
     Registry,
     Seed,
+    check_proposal,
     chosen_attacks,
 )
 from .terminal import InterruptedRunError, err, out, visible
@@ -104,6 +106,7 @@ def new(
     profile: Profile = "lite",
     attack: AttackNames = None,
     position: Positions = None,
+    proposal: Proposal = None,
     seed: Seed = 0,
     scores: Annotated[
         Path | None,
@@ -153,10 +156,13 @@ def new(
         links=[_link(each, ask) for each in link or []],
         compute=_compute(compute or [], checkpoints),
     )
+    attacks = chosen_attacks(attack, position)
+    check_proposal(attacks, proposal)
     scoring = Scoring(
         settings=Settings.of(get_profile(profile), seed=seed),
-        attacks=chosen_attacks(attack, position),
+        attacks=attacks,
         work=scores or Path("scores") / checked_slug,
+        proposal=proposal,
         device=device,
         dtype=dtype,
         batch_size=batch_size,

@@ -88,4 +88,5 @@ def _attack(name: str) -> str:
     attack, dash, length = name.rpartition("-")
     if dash and length.isdecimal():
         return f"{_attack(attack)}, {length} tokens"
-    return name.upper() if name in ("gcg", "beast") else name.replace("_", " ").replace("-", " ")
+    plain = name.replace("_", " ").replace("-", " ")
+    return plain.upper() if name in ("gcg", "beast", "beast_lm") else plain

@@ -7,8 +7,10 @@ are corrected for being many in `family`, and the reasons in docs/compare.md.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..benchmark import TIERS, Result, format_gpu_time
+from ..benchmark.attacks import deciding_parameters
 from ..benchmark.curves import Proportion, Survival, holds
 from ..tasks import RecordError, UsageError
 from .adversary import OFFICIAL_ADVERSARY, is_official, official_adversary, same_examples
@@ -103,7 +105,12 @@ def _by_task(results: Sequence[Result], side: str) -> dict[str, list[Result]]:
 
 def _key(result: Result) -> tuple[str, str, tuple[tuple[str, object], ...]]:
     """What makes two attacks the same attack."""
-    return result.attack.name, result.attack.position, tuple(sorted(result.attack.parameters.items()))
+    return result.attack.name, result.attack.position, tuple(sorted(_parameters(result).items()))
+
+
+def _parameters(result: Result) -> dict[str, Any]:
+    """What its attack is told apart by from others of the same name."""
+    return deciding_parameters(result.attack.parameters)
 
 
 def _refuse_unknown(wanted: Collection[str], known: Sequence[str], what: str) -> None:
@@ -170,7 +177,7 @@ def _named(result: Result, among: Sequence[Result]) -> bool:
 
 def _differing(one: Result, other: Result) -> str:
     """The parameters in which two results of an attack differ."""
-    ours, theirs = one.attack.parameters, other.attack.parameters
+    ours, theirs = _parameters(one), _parameters(other)
     names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
     return ", ".join(f"{name} {ours.get(name, 'none')} and {theirs.get(name, 'none')}" for name in names)
 
@@ -179,8 +186,10 @@ def _label(result: Result, among: Sequence[Result]) -> str:
     """An attack's name, with its position unless that is the official one, and what tells it from its variants."""
     attack = result.attack
     name = attack.name if attack.position == "suffix" else f"{attack.name} {attack.position}"
-    twins = [each.attack.parameters for each in among if _named(each, [result])]
-    telling = [f"{key} {value}" for key, value in attack.parameters.items() if any(p.get(key) != value for p in twins)]
+    twins = [_parameters(each) for each in among if _named(each, [result])]
+    telling = [
+        f"{key} {value}" for key, value in _parameters(result).items() if any(p.get(key) != value for p in twins)
+    ]
     return f"{name} ({', '.join(telling)})" if telling else name
 
 

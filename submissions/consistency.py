@@ -4,18 +4,25 @@ Everything here follows from how a score is made: which task, which attack, what
 example stays broken and that one that held was attacked until the budget was spent.
 """
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from ..benchmark import PROFILES
-from ..benchmark.attacks import Attack, attack_parameters, recorded_attack, string_lengths
-from ..benchmark.budget import backward_cost, cost_of_iteration, forward_cost
+from ..benchmark.attacks import Attack, GuidedAttack, attack_parameters, recorded_attack, string_lengths
+from ..benchmark.budget import backward_cost, forward_cost
+from ..benchmark.iteration import dearest_iteration, proposing_cost
 from ..benchmark.results import ExamplePart, Result, summarize
 from ..tasks import UsageError, get_task
 from .limits import EXAMPLES
 from .manifest import not_plain
 from .traces import TraceRow
+
+_LARGEST_MODEL = 10**14
+"""Parameters of a proposal; there is none with a hundredth of these."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def contradictions(result: Result) -> Iterator[str]:
@@ -31,6 +38,9 @@ def contradictions(result: Result) -> Iterator[str]:
             f"attack.parameters: they are not those of {result.attack.name}, {attack_parameters(attack)}; score again "
             "without changing them."
         )
+    if isinstance(attack, GuidedAttack) and (wrong := list(_about_the_proposal(attack))):
+        yield from wrong
+        attack = None
     yield from _about_the_settings(result)
     yield from _about_the_summary(result)
     if attack and result.attack.parameters == attack_parameters(attack):
@@ -74,6 +84,16 @@ def _about_the_task(result: Result) -> Iterator[str]:
         yield "task.official: only scores on the official examples can be submitted."
 
 
+def _about_the_proposal(attack: GuidedAttack) -> Iterator[str]:
+    if not _SHA256.fullmatch(attack.proposal_digest) or not 0 < attack.proposal_parameters <= _LARGEST_MODEL:
+        yield (
+            f"attack.parameters: {attack.name} is guided by a language model, and they do not say which one, by its "
+            "SHA-256 (proposal_digest) and its number of parameters (proposal_parameters)."
+        )
+    if problem := not_plain(attack.proposal, limit=200):
+        yield f"attack.parameters.proposal: {problem}."
+
+
 def _about_the_settings(result: Result) -> Iterator[str]:
     profile = PROFILES.get(result.profile)
     if profile and (profile.examples, profile.budget) != (len(result.records), result.budget):
@@ -103,7 +123,7 @@ def _impossible(record: ExamplePart, result: Result, attack: Attack) -> str | No
         attacked = record.cost or record.iterations or record.break_cost is not None
         return "it is wrong without an attack, so it can have no cost, iterations or break cost" if attacked else None
     parameters, tokens = result.victim.parameters, record.tokens
-    whole = cost_of_iteration(parameters, tokens, attack.candidates, gradient=attack.uses_gradient)
+    whole = dearest_iteration(attack, parameters, tokens)
     if not _made_of_iterations(record, parameters, attack):
         return (
             f"the cost {record.cost:,} is not that of {record.iterations:,} whole iterations of {whole:,} FLOP at most"
@@ -116,7 +136,8 @@ def _impossible(record: ExamplePart, result: Result, attack: Attack) -> str | No
         return None
     if record.break_cost != record.cost:
         return "the attack ends when the example breaks, so cost and break cost must be the same"
-    least = forward_cost(parameters, tokens - attack.length + string_lengths(attack)[0])
+    around = tokens - attack.length
+    least = forward_cost(parameters, around + string_lengths(attack)[0]) + proposing_cost(attack, around, (0, 0))
     if record.iterations < 1 or record.cost < least + record.iterations * _gradient_cost(record, parameters, attack):
         return "it cannot have been broken in less than one iteration"
     return None
@@ -126,12 +147,27 @@ def _made_of_iterations(record: ExamplePart, parameters: int, attack: Attack) ->
     """Whether a cost is that of whole iterations, as many as recorded."""
     forward = forward_cost(parameters, record.tokens)
     most = record.iterations * attack.candidates
+    if isinstance(attack, GuidedAttack):
+        return record.cost <= record.iterations * dearest_iteration(
+            attack, parameters, record.tokens
+        ) and _made_of_passes(record.cost, parameters, attack.proposal_parameters)
     if len(string_lengths(attack)) > 1:
         # Each pass is over another number of tokens.
         return record.cost % forward_cost(parameters, 1) == 0 and record.cost <= most * forward
     strings, part = divmod(record.cost - record.iterations * _gradient_cost(record, parameters, attack), forward)
     # An adaptive attack scores fewer candidates where strings do not survive as text, never more.
     return not part and (0 if attack.adaptive else most) <= strings <= most
+
+
+def _made_of_passes(cost: int, parameters: int, proposal: int) -> bool:
+    """Whether a cost is that of passes of two models over so and so many tokens."""
+    common = math.gcd(parameters, proposal)
+    if cost % (2 * common):
+        return False
+    # The fewest tokens that the proposal can have read, as what is left has to be whole tokens of the victim's.
+    modulus = parameters // common
+    fewest = cost // (2 * common) * pow(proposal // common, -1, modulus) % modulus
+    return 2 * proposal * fewest <= cost
 
 
 def _gradient_cost(record: ExamplePart, parameters: int, attack: Attack) -> int:

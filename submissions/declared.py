@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Generic, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 Composition = Literal["checkpoint", "ensemble", "filter"]
 """How a victim is put together: of one checkpoint as it is, or of several."""
@@ -133,6 +133,20 @@ def name_of(checkpoint: Checkpoint) -> str:
     if isinstance(checkpoint, HubCheckpoint):
         return f"{checkpoint.repo}@{checkpoint.commit[:12]}"
     return checkpoint.path
+
+
+def checkpoint_named(reference: str) -> Checkpoint | None:
+    """The checkpoint that a reference names, as in checkpoints/a and acme/b@COMMIT; None for any other text."""
+    repo, at, commit = reference.partition("@")
+    try:
+        return HubCheckpoint(repo=repo, commit=commit) if at else RegistryCheckpoint(path=reference)
+    except ValidationError:
+        return None
+
+
+def full_reference(checkpoint: Checkpoint) -> str:
+    """What names a checkpoint without loss, for `checkpoint_named`."""
+    return f"{checkpoint.repo}@{checkpoint.commit}" if isinstance(checkpoint, HubCheckpoint) else checkpoint.path
 
 
 def reference_of(composition: Composition, checkpoints: Sequence[Checkpoint]) -> tuple[str, str | None]:

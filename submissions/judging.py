@@ -40,7 +40,7 @@ def judge_results(
             for found in job.results:
                 evidence = None
                 try:
-                    _refuse_unsafe(job)
+                    _refuse_unsafe(job, found)
                     if replayer is None:
                         replayer = Replayer(loader.victim(job, "float32"), job.evaluation)
                     problems, evidence = _verdict(folder, found, replayer, job, loader, by, reproducing)
@@ -51,18 +51,21 @@ def judge_results(
                 yield Verdict(key=found.key, problems=problems, evidence=evidence).model_dump(mode="json")
 
 
-def _refuse_unsafe(job: Job) -> None:
-    for folder in job.folders:
+def _refuse_unsafe(job: Job, found: Found) -> None:
+    folders = [*job.folders, *([job.proposals[found.proposal]] if found.proposal in job.proposals else [])]
+    for folder in folders:
         try:
             refuse_unsafe(folder)
         except CheckpointError as error:
-            raise error if len(job.folders) == 1 else CheckpointError(f"{folder}: {error}") from error
+            raise error if len(folders) == 1 else CheckpointError(f"{folder}: {error}") from error
 
 
 def _named(message: str, job: Job) -> str:
     """A message with the names of checkpoints in place of the folders that they are sealed in."""
     for folder, checkpoint in zip(job.folders, job.declared.checkpoints.values(), strict=True):
         message = message.replace(str(folder), name_of(checkpoint))
+    for reference, folder in job.proposals.items():
+        message = message.replace(str(folder), reference)
     return message
 
 
@@ -78,6 +81,10 @@ class _Loader:
         parts = [self._part(folder, dtype) for folder in job.folders]
         victim = assembled(job.declared.composition, parts, job.declared.reference[0])
         return victim.for_labels(get_task(job.evaluation.task).labels).calibrated(lambda: job.texts)
+
+    def proposal(self, job: Job, found: Found) -> Victim | None:
+        """The language model that guided an attack; None for an attack that none did."""
+        return None if found.proposal is None else self._part(job.proposals[found.proposal], "float32")
 
     def _part(self, folder: Path, dtype: str) -> Victim:
         if (folder, dtype) not in self._parts:
@@ -106,6 +113,9 @@ def _verdict(
     problems = problems or omitted_flags(result, replayer.victim, replayer.evaluation)
     reproduction = None
     if reproducing.examples and found.correct and not problems:
+        proposal = loader.proposal(job, found)
+        if proposal and proposal.digest != result.attack.parameters["proposal_digest"]:
+            return [f"{found.proposal} is another proposal than the one that is recorded, by its SHA-256"], None
         dtype = result.victim.dtype
         victim = replayer.victim if dtype == "float32" else loader.victim(job, dtype)
         problems, reproduction = reproduce(
@@ -117,6 +127,7 @@ def _verdict(
             reproducing.seed,
             reproducing.budget,
             job.texts,
+            proposal,
         )
     if problems:
         return problems, None

@@ -8,11 +8,12 @@ import shlex
 from collections.abc import Sequence
 
 from ..benchmark import PROFILES, TIERS, Result, format_gpu_time
+from ..benchmark.attacks import GuidedAttack, recorded_attack
 from ..benchmark.curves import Proportion
 from ..benchmark.position import OFFICIAL_POSITION
 from ..tasks import RecordError
 from .claims import RANKED, Claim, claims_of
-from .declared import Checkpoint, HubCheckpoint, victim_file
+from .declared import Checkpoint, HubCheckpoint, checkpoint_named, victim_file
 from .entry import Entry, key_of
 
 BEGIN, END = "<!-- holdfast:begin -->", "<!-- holdfast:end -->"
@@ -158,11 +159,20 @@ def _commands(entry: Entry, task: str, claims: Sequence[Claim]) -> list[str]:
 
 def _settings(result: Result) -> tuple[str, ...]:
     position = () if result.attack.position == OFFICIAL_POSITION else ("--position", result.attack.position)
-    more = (*position, *(("--seed", str(result.seed)) if result.seed else ()))
+    more = (*position, *_proposal(result), *(("--seed", str(result.seed)) if result.seed else ()))
     if result.profile in PROFILES:
         return ("--profile", result.profile, *more)
     budget = f"{result.budget:g}" if float(f"{result.budget:g}") == result.budget else repr(result.budget)
     return ("--examples", str(len(result.records)), "--budget", f"{budget}FLOP", *more)
+
+
+def _proposal(result: Result) -> tuple[str, ...]:
+    """The option that names the language model which guided an attack; its name is a stranger's text."""
+    attack = recorded_attack(result.attack.name, result.attack.parameters)
+    if not isinstance(attack, GuidedAttack):
+        return ()
+    checkpoint = checkpoint_named(attack.proposal)
+    return ("--proposal", "PROPOSAL" if checkpoint is None else _called(checkpoint))
 
 
 def _model(entry: Entry, task: str) -> str:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..benchmark import Attack, Progress, Result, Settings, Victim, score
-from ..benchmark.attacks import full_name
+from ..benchmark import Attack, Progress, Result, Settings, Victim, load_victim, score
+from ..benchmark.attacks import attack_parameters, full_name
 from ..benchmark.digest import checkpoint_digest
+from ..benchmark.model_proposal import all_guided_by
 from ..benchmark.position import Position
 from ..benchmark.records import write_atomically
 from ..benchmark.results import result_json
@@ -21,7 +22,7 @@ from ..benchmark.scoring import for_task
 from ..benchmark.settings import Files
 from ..tasks import CheckpointError, RecordError, Task, UsageError
 from .check import check_entry
-from .declared import Checkpoint, HubCheckpoint, RegistryCheckpoint, declared_as
+from .declared import Checkpoint, HubCheckpoint, RegistryCheckpoint, declared_as, full_reference
 from .entry import Key, file_of, key_of
 from .limits import REGISTRY_CHECKPOINT_BYTES
 from .manifest import (
@@ -62,11 +63,14 @@ class Draft:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How checkpoints are scored, and where unfinished scores are kept. attacks: each with a position."""
+    """How checkpoints are scored, and where unfinished scores are kept. attacks: each with a position. proposal: the
+    language model that guides those that one guides, a folder or a Hub id.
+    """
 
     settings: Settings
     attacks: Sequence[tuple[Attack, Position]]
     work: Path
+    proposal: str | None = None
     device: str | None = None
     dtype: str | None = None
     batch_size: int | None = None
@@ -84,6 +88,7 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
     _check_early(draft, target)
     entries: dict[str, TaskEntry] = {}
     results: dict[Key, tuple[Path, Result]] = {}
+    proposal, attacks = _guided(scoring, registry)
     for task in tasks:
         model = draft.checkpoints[task.name]
         composition, parts = load_parts(model, device=scoring.device, dtype=scoring.dtype)
@@ -96,7 +101,7 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
             compute=draft.compute.get(task.name) or _recorded_compute({part.folder for part in parts}),
         )
         evaluation = task.evaluation(mirror=scoring.mirror)
-        for attack, position in scoring.attacks:
+        for attack, position in attacks:
             name = full_name(attack)
             with display(f"{task.name} × {name}-{position}") as report:
                 result = score(
@@ -106,13 +111,22 @@ def create_entry(draft: Draft, tasks: Sequence[Task], scoring: Scoring, registry
                     scoring.settings,
                     scoring.work,
                     position=position,
+                    proposal=proposal,
                     mirror=scoring.mirror,
                     batch_size=scoring.batch_size,
                     on_progress=report,
                 )
             trace = Files.of(scoring.work, task.name, name, position).trace
-            results[key_of(result)] = (trace, _named(result, entries[task.name]))
+            results[key_of(result)] = (trace, _named(result, entries[task.name], attack))
     return _write(draft, entries, results, registry, target)
+
+
+def _guided(scoring: Scoring, registry: Path) -> tuple[Victim | None, list[tuple[Attack, Position]]]:
+    """The proposal, and the attacks, with those that it guides naming it as the registry does."""
+    if scoring.proposal is None:
+        return None, list(scoring.attacks)
+    model = load_victim(scoring.proposal, device=scoring.device, dtype="float32")
+    return model, all_guided_by(scoring.attacks, model, full_reference(_checkpoint_of(model, registry)))
 
 
 def _check_early(draft: Draft, target: Path) -> None:
@@ -195,11 +209,14 @@ def _recorded_compute(folders: Collection[Path]) -> TrainingCompute:
     )
 
 
-def _named(result: Result, entry: TaskEntry) -> Result:
-    """The result under the name that the manifest has for its victim, whatever folder it was scored in."""
+def _named(result: Result, entry: TaskEntry, attack: Attack) -> Result:
+    """The result under the names that the manifest has for its victim, and the registry for the attack's proposal,
+    whatever folders they were scored in.
+    """
     name, revision = entry.reference
     victim = result.victim.model_copy(update={"reference": name, "revision": revision})
-    return result.model_copy(update={"victim": victim})
+    by = result.attack.model_copy(update={"parameters": attack_parameters(attack)})
+    return result.model_copy(update={"victim": victim, "attack": by})
 
 
 def _write(

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmark import Result, Settings, score
-from ..benchmark.attacks import attack_parameters, recorded_attack
+from ..benchmark import Result, Settings, Victim, load_victim, score
+from ..benchmark.attacks import GuidedAttack, attack_parameters, recorded_attack
 from ..benchmark.position import Position
 from ..benchmark.scoring import for_task
 from ..tasks import RecordError, UsageError, get_task
@@ -64,6 +64,11 @@ def score_like(
                 f"The baseline was attacked by {attack.name} with other parameters ({result.attack.parameters}) than "
                 f"this installation has ({attack_parameters(attack)}); score the last release again."
             )
+    proposals = {
+        attack.proposal: _proposal(attack, device)
+        for result in baseline
+        if isinstance(attack := recorded_attack(result.attack.name, result.attack.parameters), GuidedAttack)
+    }
     victim = load_model(model, device=device)
     evaluations = {name: task.evaluation(mirror=mirror) for name, task in tasks.items()}
     scored = []
@@ -78,7 +83,19 @@ def score_like(
                 settings,
                 out,
                 position=position,
+                proposal=proposals.get(attack.proposal) if isinstance(attack, GuidedAttack) else None,
                 mirror=mirror,
             )
         )
     return scored
+
+
+def _proposal(attack: GuidedAttack, device: str | None) -> Victim:
+    """The language model that guided an attack of the baseline. Raises: CheckpointError, RecordError."""
+    model = load_victim(attack.proposal, device=device, dtype="float32")
+    if model.digest != attack.proposal_digest:
+        raise RecordError(
+            f"{attack.proposal} is another proposal than the one that guided {attack.name} in the baseline; put that "
+            "one back, or score the last release again."
+        )
+    return model

@@ -33,12 +33,14 @@ def reproduce(
     seed: int,
     most: float | None,
     texts: Sequence[str] = (),
+    proposal: Victim | None = None,
 ) -> tuple[list[str], Reproduction]:
     """Attack `count` clean-correct examples again and compare break costs: what disagrees, and the figures.
 
     digest: of the result file; together with the seed it decides the draw. victim: in the result's own dtype.
     most: FLOP per example, for budgets too large to be spent again; break costs above it count as held on both sides.
-    texts: the task's training texts, for attacks that learn from them.
+    texts: the task's training texts, for attacks that learn from them. proposal: for one that a language model guides,
+    the recorded one.
     """
     started = time.perf_counter()
     budget = result.budget if most is None else min(most, result.budget)
@@ -53,7 +55,7 @@ def reproduce(
         seed=result.seed,
         task=result.task.name,
         position=result.attack.position,
-        proposal=proposal_for(attack, victim, lambda: texts),
+        proposal=proposal_for(attack, victim, lambda: texts, proposal),
     )
     now = {record.example_id: record.break_cost for record in records}
     costs = [(record.id, _cost(record.break_cost, budget), _cost(now[record.id], budget)) for record in drawn]

@@ -18,8 +18,8 @@ from huggingface_hub import constants, snapshot_download
 
 from ..benchmark.digest import deciding_files
 from ..benchmark.foreign_code import all_fields, fetches_code, names_other_files
-from ..tasks import CheckpointError
-from .declared import Checkpoint, HubCheckpoint, name_of
+from ..tasks import CheckpointError, HoldfastError
+from .declared import Checkpoint, HubCheckpoint, checkpoint_named, name_of
 from .entry import checkpoint_in_registry
 from .limits import CHECKPOINT_BYTES
 
@@ -82,6 +82,25 @@ def sealed_parts(
             known[checkpoint] = stack.enter_context(sealed(found))
         left -= weight_bytes(known[checkpoint])
     return tuple(known[checkpoint] for checkpoint in checkpoints)
+
+
+def sealed_proposals(
+    references: Sequence[str], registry: Path, known: dict[Checkpoint, Path], stack: ExitStack
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """The language models that guided attacks which are to be run again, sealed; and why that cannot be of others."""
+    found: dict[str, Path] = {}
+    lacking: dict[str, str] = {}
+    for reference in dict.fromkeys(references):
+        cannot = f"its attack cannot be run again here: the proposal {reference!r}"
+        checkpoint = checkpoint_named(reference)
+        if checkpoint is None:
+            lacking[reference] = f"{cannot} is neither in the registry nor on the Hub at a commit"
+            continue
+        try:
+            [found[reference]] = sealed_parts([checkpoint], registry, known, stack)
+        except HoldfastError as error:
+            lacking[reference] = f"{cannot} cannot be had ({str(error).removesuffix('.')})"
+    return found, lacking
 
 
 def weight_bytes(folder: Path) -> int:

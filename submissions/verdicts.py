@@ -4,12 +4,13 @@ Nothing here writes; what is found goes back to `verify`, which does.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ..benchmark.attacks import GuidedAttack, recorded_attack
 from ..benchmark.results import parse_result, sha256
 from ..tasks import EvaluationSet, HoldfastError
 from .check import check_entry
@@ -21,7 +22,8 @@ from .manifest import MANIFEST_FILE, TaskEntry, read_manifest
 
 class Found(BaseModel):
     """One result of an entry, before it is verified. result, trace: SHA-256 of the files. correct: examples that are
-    right without an attack. evidence: what belongs to the files as they are.
+    right without an attack. proposal: the language model that guided the attack, where one did. evidence: what
+    belongs to the files as they are.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,6 +33,7 @@ class Found(BaseModel):
     trace: str
     examples: int
     correct: int
+    proposal: str | None = None
     evidence: Evidence | None
 
 
@@ -62,6 +65,7 @@ class Verdict(BaseModel):
 class Job:
     """One task of an entry to verify. declared: its victim; folders: its checkpoints in order, sealed. texts: the
     task's training texts, where the victim is calibrated on them, or an attack that learned from them is run again.
+    proposals: of attacks that are run again, by reference; sealed, too.
     """
 
     declared: TaskEntry
@@ -69,6 +73,7 @@ class Job:
     evaluation: EvaluationSet
     results: tuple[Found, ...]
     texts: tuple[str, ...] = ()
+    proposals: dict[str, Path] = field(default_factory=dict)
 
     @property
     def victim(self) -> tuple[str, tuple[Path, ...]]:
@@ -119,12 +124,14 @@ def _found(folder: Path, key: Key, evidence: Path) -> Found:
     except HoldfastError:
         # A record that cannot be read is none; it is replaced.
         known = None
+    attack = recorded_attack(result.attack.name, result.attack.parameters)
     return Found(
         key=key,
         result=sha256(content),
         trace=trace,
         examples=len(result.records),
         correct=result.summary.clean_correct,
+        proposal=attack.proposal if isinstance(attack, GuidedAttack) else None,
         evidence=known,
     )
 

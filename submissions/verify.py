@@ -28,7 +28,7 @@ from .declared import Checkpoint
 from .entry import Key, file_of
 from .evidence import Evidence, Level, evidence_json
 from .manifest import TaskEntry
-from .sealed import sealed_parts, weight_bytes
+from .sealed import sealed_parts, sealed_proposals, weight_bytes
 from .verdicts import Found, Job, Overview, Reproducing, Verdict, judge, look_over
 
 MEMORY = 4_000_000_000
@@ -242,14 +242,24 @@ def _jobs(
         declared = victims[task]
         try:
             parts = sealed_parts(list(declared.checkpoints.values()), registry, folders, stack)
-            learns = again and any(isinstance(get_attack(result.key.attack), BeamAttack) for result in results)
+            guides = [each.proposal for each in results if again and each.proposal is not None]
+            proposals, lacking = sealed_proposals(guides, registry, folders, stack)
+            for result in results:
+                if result.proposal in lacking:
+                    report(_failed(result, lacking[result.proposal]))
+            results = tuple(result for result in results if result.proposal not in lacking)
+            learns = again and any(
+                result.proposal is None and isinstance(get_attack(result.key.attack), BeamAttack) for result in results
+            )
             texts = evaluations.texts_of(task) if learns or declared.composition == "filter" else ()
-            jobs.append(Job(declared, parts, evaluations.of(task), results, texts))
+            if results:
+                jobs.append(Job(declared, parts, evaluations.of(task), results, texts, proposals))
         except HoldfastError as error:
             for result in results:
                 report(_failed(result, f"it cannot be replayed here: {str(error).removesuffix('.')}"))
     jobs.sort(key=lambda job: job.victim)
-    return jobs, max((sum(map(weight_bytes, set(job.folders))) for job in jobs), default=0)
+    loaded = [{*job.folders, *job.proposals.values()} for job in jobs]
+    return jobs, max((sum(map(weight_bytes, parts)) for parts in loaded), default=0)
 
 
 def _conclude(found: Found, verdict: Verdict, target: Path) -> ResultReport:
