@@ -146,12 +146,17 @@ class Engine:
         Raises: UsageError for examples that are not binary or share an id, CheckpointError when the victim cannot be
         attacked (non-finite logits, context too short), ResourceError when memory runs out on a single sequence.
         """
+        for finished in self.rounds(examples):
+            yield from finished
+
+    def rounds(self, examples: Sequence[Example]) -> Iterator[list[Record]]:
+        """The same, by rounds of the lockstep: the records that each finished, which may be none."""
         _check(examples)
         waiting = deque(self._longest_first(examples))
         lanes: list[_Lane] = []
-        finished: list[Record] = []
         tally = Tally(len(examples), self.budget)
         while waiting or lanes:
+            finished: list[Record] = []
             while waiting and len(lanes) < self._lanes_wanted():
                 opened = self._open(waiting.popleft())
                 if isinstance(opened, Record):
@@ -170,8 +175,7 @@ class Engine:
                 tally.count(record)
             if self._on_progress:
                 self._on_progress(tally.progress(self.candidates, sum(lane.cost for lane in lanes)))
-            yield from finished
-            finished.clear()
+            yield finished
 
     def _longest_first(self, examples: Sequence[Example]) -> list[Example]:
         """Neighbours of similar length share batches without padding, and a lack of memory shows at once."""
@@ -184,8 +188,7 @@ class Engine:
 
     def _lanes_wanted(self) -> int:
         """Examples in lockstep: enough to fill the batch, and the next larger one where that may be tried."""
-        per_example = self.attack.candidates if self.attack.adaptive else AHEAD[1]
-        return max(LANES, -(-self.batch.next_rows // per_example))
+        return lanes_for(self.attack, self.batch.next_rows)
 
     def _open(self, example: Example) -> _Lane | Record:
         """Prepare an example; a record at once where the victim is wrong without any attack."""
@@ -494,6 +497,11 @@ def attack_examples(
     )
     records = {record.example_id: record for record in engine.run(examples)}
     return [records[example.id] for example in examples]
+
+
+def lanes_for(attack: Attack, rows: int) -> int:
+    """Examples in lockstep that fill a batch of so many sequences."""
+    return max(LANES, -(-rows // (attack.candidates if attack.adaptive else AHEAD[1])))
 
 
 def margins(logits: np.ndarray, label: int) -> np.ndarray:

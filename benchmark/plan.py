@@ -17,10 +17,10 @@ from .attacks import Attack
 from .batch import BatchSize
 from .budget import TIERS, forward_cost
 from .iteration import dearest_iteration
+from .machine import peak_memory
 from .pass_base import Prepared, Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
-from .scoring import peak_memory
 from .settings import Settings
 from .slot import Slot, prepare_slot
 from .victim import Victim

@@ -40,6 +40,11 @@ class Effort:
         sums = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in fields(self)}
         return Effort(**{**sums, "peak_memory": max(self.peak_memory, other.peak_memory)})
 
+    def since(self, earlier: "Effort") -> "Effort":
+        """What was spent after an earlier moment of the same stretch. The peak is that of the whole stretch."""
+        spent = {field.name: getattr(self, field.name) - getattr(earlier, field.name) for field in fields(self)}
+        return Effort(**{**spent, "peak_memory": self.peak_memory})
+
 
 class RecordFile:
     """Finished examples of one run, and the effort they took.

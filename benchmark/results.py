@@ -101,7 +101,7 @@ class ExamplePart(_Strict):
 
 
 class Seconds(_Strict):
-    """Wall time by where it went."""
+    """Wall time by where it went, added up over workers."""
 
     total: Annotated[float, Field(ge=0)]
     model: Annotated[float, Field(ge=0)]
@@ -113,7 +113,11 @@ class RunPart(_Strict):
     """How it was computed: no part of the score."""
 
     versions: dict[str, str]
-    device: str
+    executor: Annotated[
+        Literal["process", "ray"], Field(description="Whether one process did it all, or workers of a Ray cluster")
+    ] = "process"
+    workers: Annotated[int, Field(gt=0, description="Processes that attacked examples, each with the model")] = 1
+    device: Annotated[str, Field(description="Where each of them ran; kinds that differ are joined by ' and '")]
     threads: Annotated[int, Field(gt=0)]
     finished: Annotated[str, Field(description="UTC, ISO 8601")]
     seconds: Seconds

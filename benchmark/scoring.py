@@ -1,23 +1,19 @@
-"""Score one victim on one task by one attack: from examples to a result on disk, resumable at every moment."""
+"""Score one victim on one task by one attack: from examples to a result on disk, resumable at every moment.
 
-import platform
-import sys
-from collections.abc import Callable
+What needs the model is an executor's; without one that is named, this process does it.
+"""
+
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from ..tasks import DataError, EvaluationSet, RecordError, Task, UsageError
+from ..tasks import DataError, EvaluationSet, RecordError, UsageError
 from .attacks import Attack, attack_parameters, deciding_parameters, full_name
-from .engine import Engine
+from .executor import Executor, How, InProcess, Job, OnProgress, for_task
 from .flags import OTHER_DATA, answer_flags
-from .health import health_flags
+from .machine import device_name, software_versions
 from .outcome import Progress
 from .position import OFFICIAL_POSITION, Position
-from .proposal import proposal_for
 from .records import Effort, RecordFile, locked, write_atomically
 from .results import (
     AttackPart,
@@ -33,8 +29,10 @@ from .results import (
     summarize,
     trace_bytes,
 )
-from .settings import Files, Settings, training_texts
+from .settings import Files, Settings
 from .victim import Victim
+
+__all__ = ["check_evaluation", "device_name", "for_task", "score", "score_by", "software_versions"]
 
 
 def score(
@@ -49,7 +47,7 @@ def score(
     mirror: Path | None = None,
     batch_size: int | None = None,
     accept_other_data: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Result:
     """Attack the first examples of an evaluation set and write result and trace into `out`.
 
@@ -60,47 +58,56 @@ def score(
     official ones and `accept_other_data` is not set, UsageError when there are fewer than asked for, RecordError when
     `out` is in use or holds another run, ResourceError when memory or disk run out.
     """
+    executor = InProcess(victim, proposal, mirror, batch_size)
+    return score_by(
+        executor,
+        evaluation,
+        attack,
+        settings,
+        out,
+        position=position,
+        accept_other_data=accept_other_data,
+        on_progress=on_progress,
+    )
+
+
+def score_by(
+    executor: Executor,
+    evaluation: EvaluationSet,
+    attack: Attack,
+    settings: Settings,
+    out: Path,
+    *,
+    position: Position = OFFICIAL_POSITION,
+    accept_other_data: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """The same by an executor. Raises: what `score` raises, and what is the executor's own to raise."""
     check_evaluation(evaluation, settings, accept_other_data)
     files = Files.of(out, evaluation.task, full_name(attack), position)
     task_part = TaskPart(
         name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
     )
     attack_part = AttackPart(name=attack.name, position=position, parameters=attack_parameters(attack))
-    victim_part = VictimPart(
-        reference=victim.reference,
-        revision=victim.revision,
-        digest=victim.digest,
-        architecture=victim.architecture,
-        kind=victim.kind,
-        filter_threshold=victim.filter_threshold,
-        parameters=victim.parameters,
-        context=victim.context,
-        dtype=str(victim.dtype).removeprefix("torch."),
-    )
+    victim_part = executor.victim
     identity = _identity(task_part, attack_part, victim_part, settings)
     with locked(out):
         if files.result.exists():
             return _already_scored(files.result, identity)
         records = RecordFile(files.records, identity)
         examples = evaluation.examples[: settings.examples]
-        engine = Engine(
-            victim,
-            attack,
-            budget=settings.budget,
-            seed=settings.seed,
-            task=evaluation.task,
-            position=position,
-            proposal=proposal_for(attack, victim, lambda: training_texts(evaluation.task, mirror), proposal),
-            batch_size=batch_size,
-            on_progress=_after(records, len(examples), on_progress),
+        attempt = executor.attack(
+            Job(evaluation.task, attack, position, settings.budget, settings.seed),
+            [example for example in examples if example.id not in records.records],
+            _after(records, len(examples), on_progress),
         )
-        for record in engine.run([example for example in examples if example.id not in records.records]):
-            records.add(record, _effort(engine))
+        for record in attempt.records():
+            records.add(record, attempt.effort)
         ordered = [records.records[example.id] for example in examples]
         trace = trace_bytes(ordered)
         # Before the health checks, so that what the attack took is without them.
-        run = _run_part(engine, records.effort(_effort(engine)), sum(record.cost for record in ordered))
-        raised = health_flags(victim, examples, length=attack.length, position=position)
+        run = _run_part(attempt.how, records.effort(attempt.effort), sum(record.cost for record in ordered))
+        raised = executor.flags(examples, length=attack.length, position=position)
         result = Result(
             task=task_part,
             attack=attack_part,
@@ -118,11 +125,6 @@ def score(
         write_atomically(files.result, result_json(result))
         records.remove()
         return result
-
-
-def for_task(victim: Victim, task: Task, mirror: Path | None = None) -> Victim:
-    """A victim as it answers a task. mirror: a local copy of the Hub's layout. Raises: CheckpointError, DataError."""
-    return victim.for_labels(task.labels).calibrated(lambda: training_texts(task.name, mirror))
 
 
 def check_evaluation(evaluation: EvaluationSet, settings: Settings, accept_other_data: bool) -> None:
@@ -167,9 +169,7 @@ def _already_scored(path: Path, identity: dict[str, Any]) -> Result:
     return result
 
 
-def _after(
-    records: RecordFile, total: int, on_progress: Callable[[Progress], None] | None
-) -> Callable[[Progress], None] | None:
+def _after(records: RecordFile, total: int, on_progress: OnProgress | None) -> OnProgress | None:
     """Progress that counts what an earlier, interrupted stretch had finished."""
     if on_progress is None:
         return None
@@ -193,34 +193,13 @@ def _after(
     return report
 
 
-def _effort(engine: Engine) -> Effort:
-    seconds = engine.stopwatch.seconds()
-    return Effort(
-        model_seconds=seconds["model"],
-        tokenization_seconds=seconds["tokenization"],
-        other_seconds=seconds["rest"],
-        executed=engine.executed,
-        candidates=engine.candidates,
-        peak_memory=peak_memory(engine.victim.device),
-    )
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: the most this process has had resident, or allocated on the card."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource
-
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-
-
-def _run_part(engine: Engine, effort: Effort, canonical: float) -> RunPart:
-    device = engine.victim.device
+def _run_part(how: How, effort: Effort, canonical: float) -> RunPart:
     return RunPart(
-        versions=software_versions(),
-        device=device_name(device),
-        threads=torch.get_num_threads(),
+        versions=how.versions,
+        executor=how.executor,
+        workers=how.workers,
+        device=how.device,
+        threads=how.threads,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=Seconds(
             total=effort.model_seconds + effort.tokenization_seconds + effort.other_seconds,
@@ -231,30 +210,7 @@ def _run_part(engine: Engine, effort: Effort, canonical: float) -> RunPart:
         canonical_flop=canonical,
         executed_flop=effort.executed,
         candidates=effort.candidates,
-        passes=engine.passes.name,
-        batch_size=engine.batch.rows,
+        passes=how.passes,
+        batch_size=how.batch_size,
         peak_memory=effort.peak_memory,
     )
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of everything that could change a score."""
-    return {
-        "holdfast": version("holdfast"),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")},
-    }
-
-
-def device_name(device: torch.device) -> str:
-    """The kind of machine: a card's name, or the processor's. The same kind gives the same floating-point results."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({_processor()})"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return f"{next(models, '') or platform.processor() or 'unknown'}, {platform.machine()}"
