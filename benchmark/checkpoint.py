@@ -169,9 +169,12 @@ def load_tokenizer(folder: Path, name: str) -> PreTrainedTokenizerFast:
 
 
 def load_model(
-    folder: Path, name: str, dtype: torch.dtype, device: torch.device, *, causal: bool = False
+    folder: Path, name: str, dtype: torch.dtype, device: torch.device, *, causal: bool = False, spread: bool = False
 ) -> PreTrainedModel:
-    """A checkpoint's model in evaluation mode, without gradients: a causal language model, or a classifier."""
+    """A checkpoint's model in evaluation mode, without gradients: a causal language model, or a classifier.
+
+    spread: over all cards, as its layers fit, in place of the device.
+    """
     kind: Any = AutoModelForCausalLM if causal else AutoModelForSequenceClassification
     called = "language model" if causal else "sequence classifier"
     try:
@@ -181,6 +184,7 @@ def load_model(
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=dtype,
+                device_map="auto" if spread else None,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
@@ -206,6 +210,13 @@ def load_model(
             f"The weights of {name} are not those that its config.json describes: {len(mismatched)} have another "
             f"shape, among them {mismatched[0]}; download both again."
         )
+    if spread:
+        places = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+        if device.type != "cpu" and places & {"cpu", "disk"}:
+            raise ResourceError(
+                f"{name} does not fit into the memory of all cards together; use a smaller dtype or more cards."
+            )
+        return model.eval().requires_grad_(False)
     try:
         model = model.to(device)
     except torch.OutOfMemoryError as error:

@@ -29,7 +29,7 @@ class BehindFilter:
     def logits(self, units: Sequence[Unit]) -> Tensor:
         """As `Passes` has it, and as it counts."""
         logits = self._asked.logits(of_part(0, units))
-        excess = self._victim.excess(self._likelihood.losses(of_part(1, units)))
+        excess = self._victim.excess(self._likelihood.losses(of_part(1, units))).to(logits.device)
         labels = torch.tensor([unit.prepared.label for unit in units], device=logits.device)
         self._count()
         return as_it_counts(logits, excess, labels[:, None].expand(excess.shape), attacked=True)
@@ -39,7 +39,7 @@ class BehindFilter:
         reading = of_part(1, units)
         weights = self._victim.excess(self._likelihood.losses(reading)).sigmoid() * self._victim.logits_per_nat
         gradient = self._asked.slot_gradient(of_part(0, units))
-        gradient = gradient + weights[:, :, None] * self._likelihood.slot_gradient(reading)
+        gradient = gradient + (weights[:, :, None] * self._likelihood.slot_gradient(reading)).to(gradient.device)
         self._count()
         return gradient
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -74,9 +75,24 @@ def with_two_rows(model: PreTrainedModel, tokens: tuple[int, int], name: str) ->
     # A copy's own table of submodules, so that the head is exchanged here and not in the model given.
     cut._modules = dict(model._modules)
     cut.set_output_embeddings(rows)
+    _spread_alike(model, cut, rows)
     if not _same(model, cut, tokens):
         raise refusal
     return cut
+
+
+def _spread_alike(model: PreTrainedModel, cut: PreTrainedModel, rows: nn.Linear) -> None:
+    """Bring inputs to the card of each part of a copy, where the model is spread over several.
+
+    What does that wraps a model's forward pass, and the copy's would still be the model's own.
+    """
+    hook = cut.__dict__.pop("_hf_hook", None)
+    if hook is None:
+        return
+    for name in ("forward", "_old_forward"):
+        cut.__dict__.pop(name, None)
+    add_hook_to_module(cut, hook)
+    add_hook_to_module(rows, AlignDevicesHook(execution_device=rows.weight.device))
 
 
 def _same(model: PreTrainedModel, cut: PreTrainedModel, tokens: tuple[int, int]) -> bool:

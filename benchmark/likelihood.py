@@ -145,7 +145,7 @@ class Likelihood(PassesBase):
             return model.base_model(**inputs, position_ids=positions, use_cache=False).last_hidden_state
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        return self._predict(hidden).float()
+        return self._predict(hidden).float().to(self.victim.device)
 
     def _losses(self, hidden: Tensor, ids: Tensor) -> Tensor:
         """Losses of all tokens but the first of each row: (rows, tokens) -> (rows, tokens - 1) float32."""
@@ -163,7 +163,7 @@ class Likelihood(PassesBase):
         with torch.inference_mode():
             logits = self.victim.model(input_ids=ids).logits
             ours = head(self.victim.model.base_model(input_ids=ids).last_hidden_state)
-        return agree(ours, logits, self.victim)
+        return agree(ours.to(logits.device), logits, self.victim)
 
     def _sharing_agrees(self) -> bool:
         """Whether candidates behind a shared prefix have the losses that their full texts have."""

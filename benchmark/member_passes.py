@@ -32,7 +32,7 @@ class MeanOfMembers:
 
     def _mean(self, found: list[Tensor]) -> Tensor:
         self._count()
-        return torch.stack(found).mean(dim=0)
+        return torch.stack([each.to(found[0].device) for each in found]).mean(dim=0)
 
     def _count(self) -> None:
         self.executed = sum(passes.executed for passes in self._members)

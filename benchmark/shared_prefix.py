@@ -112,6 +112,8 @@ def _attend(
     shared = _current.get()
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     prefix_key, prefix_value = shared.keys_values[layer]
+    # Where a model is spread over several cards, each layer has keys and values on its own.
+    masked = None if shared.mask is None else shared.mask.to(prefix_key.device)
     tokens = query.shape[2]
     causal = layer != shared.ends_in
     if not causal:
@@ -128,7 +130,7 @@ def _attend(
         merged = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=causal, scale=scale)
     elif rows == 1:
         # Nothing to share, and the way that autograd knows: attend to prefix and tail together.
-        mask = _joint_mask(shared.mask, units, prefix_key.shape[2], tokens, query)[:, :, -tail:]
+        mask = _joint_mask(masked, units, prefix_key.shape[2], tokens, query)[:, :, -tail:]
         merged = nn.functional.scaled_dot_product_attention(
             query,
             torch.cat([prefix_key, key], dim=2),
@@ -138,7 +140,7 @@ def _attend(
         )
     else:
         flat = query.view(units, rows, heads, tail, width).transpose(1, 2).reshape(units, heads, rows * tail, width)
-        over_prefix, prefix_weight = _attention_with_weight(flat, prefix_key, prefix_value, shared.mask, False, scale)
+        over_prefix, prefix_weight = _attention_with_weight(flat, prefix_key, prefix_value, masked, False, scale)
         over_tail, tail_weight = _attention_with_weight(query, key, value, None, causal, scale)
         over_prefix = over_prefix.view(units, heads, rows, tail, width).transpose(1, 2)
         prefix_weight = prefix_weight.view(units, heads, rows, tail).transpose(1, 2)

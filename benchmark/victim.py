@@ -51,6 +51,7 @@ class Victim:
     digest: SHA-256 over the names and contents of the weight, configuration and tokenizer files.
     causal: whether it is a causal language model, which answers in the words of a task: `for_labels` gives the victim
     that does. label_tokens: those words' first tokens, whose two logits are then all that `model` computes.
+    spread: whether models are spread over all cards; `device` is then the one that inputs go to.
     """
 
     model: PreTrainedModel
@@ -65,6 +66,7 @@ class Victim:
     parameters: int
     causal: bool = False
     label_tokens: tuple[int, int] | None = None
+    spread: bool = False
 
     def for_labels(self, labels: Sequence[str]) -> "Victim":
         """This victim, answering with the logits of two label words if it is a language model; a classifier as it is.
@@ -134,7 +136,9 @@ class Victim:
         """The fp32 model that decides; loaded when it is first needed if the attack runs in lower precision."""
         if self.exact:
             return self.model
-        model = load_model(self.folder, self.reference, torch.float32, self.device, causal=self.causal)
+        model = load_model(
+            self.folder, self.reference, torch.float32, self.device, causal=self.causal, spread=self.spread
+        )
         return model if self.label_tokens is None else with_two_rows(model, self.label_tokens, self.reference)
 
     @property
@@ -239,30 +243,32 @@ def load_victim(
 ) -> Victim:
     """Load a checkpoint from a local folder, or from the Hub as `owner/name` or `owner/name@revision`.
 
-    device: a torch device; by default CUDA when there is a card. dtype: float32, bfloat16 or float16; by default
-    bfloat16 on CUDA and float32 elsewhere.
+    device: a torch device, or `auto` to spread the model over all cards; by default CUDA when there is a card. dtype:
+    float32, bfloat16 or float16; by default bfloat16 on CUDA and float32 elsewhere.
     Raises: CheckpointError when the checkpoint cannot be used, UsageError for a device or dtype that is not there.
     """
-    chosen_device = find_device(device)
+    spread = device == "auto"
+    chosen_device = find_device(None if spread else device)
     chosen_dtype = _dtype(dtype, chosen_device)
     name, folder, commit = locate(str(reference), revision)
     check_files(folder, name)
     config = load_config(folder, name)
     tokenizer = load_tokenizer(folder, name)
     causal = is_causal(config)
-    model = load_model(folder, name, chosen_dtype, chosen_device, causal=causal)
+    model = load_model(folder, name, chosen_dtype, chosen_device, causal=causal, spread=spread)
     return Victim(
         model=model,
         tokenizer=tokenizer,
         reference=name,
         revision=commit,
         folder=folder,
-        device=chosen_device,
+        device=embedding_table(model).device if spread else chosen_device,
         dtype=chosen_dtype,
         digest=checkpoint_digest(folder),
         context=context_of(config, tokenizer),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         causal=causal,
+        spread=spread,
     )
 
 
