@@ -164,7 +164,9 @@ class EngineAttempt:
 
 def how_run(victim: Victim, passes: str, batch_size: int) -> How:
     """How this process runs a victim."""
-    return How(software_versions(), device_name(victim.device), torch.get_num_threads(), passes, batch_size)
+    cards = len({parameter.device for parameter in victim.model.parameters()})
+    device = f"{cards} × {device_name(victim.device)}" if cards > 1 else device_name(victim.device)
+    return How(software_versions(), device, torch.get_num_threads(), passes, batch_size)
 
 
 def _spent(engine: Engine) -> Effort:

@@ -32,7 +32,7 @@ from .results import (
 from .settings import Files, Settings
 from .victim import Victim
 
-__all__ = ["check_evaluation", "device_name", "for_task", "score", "score_by", "software_versions"]
+__all__ = ["check_evaluation", "device_name", "for_task", "score", "score_by", "scored_before", "software_versions"]
 
 
 def score(
@@ -85,9 +85,7 @@ def score_by(
     """The same by an executor. Raises: what `score` raises, and what is the executor's own to raise."""
     check_evaluation(evaluation, settings, accept_other_data)
     files = Files.of(out, evaluation.task, full_name(attack), position)
-    task_part = TaskPart(
-        name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
-    )
+    task_part = _task_part(evaluation)
     attack_part = AttackPart(name=attack.name, position=position, parameters=attack_parameters(attack))
     victim_part = executor.victim
     identity = _identity(task_part, attack_part, victim_part, settings)
@@ -127,6 +125,24 @@ def score_by(
         return result
 
 
+def scored_before(
+    digest: str,
+    evaluation: EvaluationSet,
+    attack: Attack,
+    settings: Settings,
+    out: Path,
+    position: Position = OFFICIAL_POSITION,
+) -> Result | None:
+    """The result that `out` has of this score, of the victim with a digest; None where it has none, or of another."""
+    path = Files.of(out, evaluation.task, full_name(attack), position).result
+    if not path.exists():
+        return None
+    result = read_result(path)
+    attack_part = AttackPart(name=attack.name, position=position, parameters=attack_parameters(attack))
+    asked = _identity(_task_part(evaluation), attack_part, result.victim, settings)
+    return result if asked | {"victim digest": digest} == _identity_of(result) else None
+
+
 def check_evaluation(evaluation: EvaluationSet, settings: Settings, accept_other_data: bool) -> None:
     """Raises: DataError when the examples are not the official ones and that is not accepted, UsageError if too few."""
     if not evaluation.matches and not accept_other_data:
@@ -138,6 +154,17 @@ def check_evaluation(evaluation: EvaluationSet, settings: Settings, accept_other
             f"The task {evaluation.task} has {len(evaluation.examples)} examples; ask for at most so many, not "
             f"{settings.examples}."
         )
+
+
+def _task_part(evaluation: EvaluationSet) -> TaskPart:
+    return TaskPart(
+        name=evaluation.task, version=evaluation.version, digest=evaluation.digest, official=evaluation.matches
+    )
+
+
+def _identity_of(result: Result) -> dict[str, Any]:
+    settings = Settings(result.profile, result.summary.examples, result.budget, result.seed)
+    return _identity(result.task, result.attack, result.victim, settings)
 
 
 def _identity(task: TaskPart, attack: AttackPart, victim: VictimPart, settings: Settings) -> dict[str, Any]:
@@ -158,8 +185,7 @@ def _identity(task: TaskPart, attack: AttackPart, victim: VictimPart, settings: 
 
 def _already_scored(path: Path, identity: dict[str, Any]) -> Result:
     result = read_result(path)
-    settings = Settings(result.profile, result.summary.examples, result.budget, result.seed)
-    found = _identity(result.task, result.attack, result.victim, settings)
+    found = _identity_of(result)
     for name, value in identity.items():
         if found[name] != value:
             raise RecordError(

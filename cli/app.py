@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from ..tasks import HoldfastError, ResourceError
-from . import compare, demo, publish, score, show, site, submit, tasks, train, verify
+from . import compare, demo, publish, score, show, site, submit, sweep, tasks, train, verify
 from .terminal import InterruptedRunError, err, out, visible
 
 _VERBOSE = ("--verbose", "-v")
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("score")(score.score)
+app.command("sweep")(sweep.sweep)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)

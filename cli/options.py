@@ -21,7 +21,10 @@ def _attack_names() -> list[str]:
 
 Profile = Annotated[str, typer.Option("--profile", "-p", help="How much to attack: quick, lite, standard or full.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all random draws.")]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ….", show_default="a card, if any")]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu, cuda, cuda:1, …, or auto: all cards.", show_default="a card, if any"),
+]
 Dtype = Annotated[
     str | None,
     typer.Option("--dtype", help="float32, bfloat16 or float16.", show_default="bfloat16 on cards, else float32"),
@@ -33,6 +36,32 @@ BatchSize = Annotated[
 Mirror = Annotated[
     Path | None,
     typer.Option("--mirror", help="A local mirror of the Hub's layout to take data sets from (or HOLDFAST_MIRROR)."),
+]
+Executor = Annotated[
+    str, typer.Option("--executor", help="process, or ray: workers on several cards or machines, of a Ray cluster.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="With ray: workers, each with the model.", show_default="one per card, else per node"
+    ),
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option(
+        "--gpus-per-worker",
+        min=0,
+        help="With ray: cards for each worker; below 1, several share one.",
+        show_default="1, if there are any",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        help="With ray: the cluster, as host:port, or auto for that of this machine.",
+        show_default="RAY_ADDRESS, else a cluster of its own",
+    ),
 ]
 AttackNames = Annotated[
     list[str] | None,

@@ -2,9 +2,7 @@
 
 import json
 import re
-import shlex
-import sys
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,22 +12,27 @@ from rich.table import Table
 
 from ..tasks import OFFICIAL_TASKS, UsageError, get_task, task_names
 from .compare import FailOn, Gate
+from .hosts import Where
 from .options import (
+    Address,
     AttackNames,
     BatchSize,
     Device,
     Dtype,
+    Executor,
+    GpusPerWorker,
     Mirror,
     Positions,
     Profile,
     Proposal,
     Seed,
+    Workers,
     check_proposal,
     chosen_attacks,
     title,
 )
 from .show import read_results
-from .terminal import InterruptedRunError, duration, err, out, size
+from .terminal import duration, out, size
 
 if TYPE_CHECKING:
     from ..benchmark import Attack, Settings, Victim
@@ -64,6 +67,10 @@ def score(
     dtype: Dtype = None,
     batch_size: BatchSize = None,
     mirror: Mirror = None,
+    executor: Executor = "process",
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Results folder.", show_default="scores/MODEL-PROFILE")
     ] = None,
@@ -83,15 +90,14 @@ def score(
 
     An interrupted run goes on where it was when the same command is given again.
     """
-    from ..benchmark import Settings, format_gpu_time, get_profile, load_victim, parse_budget
-    from ..benchmark import score as run_score
+    from ..benchmark import Settings, get_profile, parse_budget
     from ..benchmark.attacks import full_name
-    from ..benchmark.model_proposal import all_guided_by
-    from ..benchmark.scoring import check_evaluation, for_task
-    from ..submissions.victim_file import load_model
-    from .progress import shown
+    from .scoring import read_evaluations, score_on
     from .show import table_of
 
+    where = Where(executor, workers, gpus_per_worker, address, device, dtype, batch_size, mirror)
+    if dry_run and where.on_ray:
+        raise UsageError("--dry-run measures on this machine; leave out --executor ray.")
     if task:
         settings = Settings.of(
             get_profile(profile), examples=examples, budget=None if budget is None else parse_budget(budget), seed=seed
@@ -104,59 +110,20 @@ def score(
     target = folder or default_folder(model, settings)
     only = [(full_name(each), place) for each, place in attacks] if attack or position else None
     gate = Gate.of(baseline, fail_on, tasks=[each.name for each in chosen], attacks=only)
-    evaluations = [each.evaluation(mirror=mirror) for each in chosen]
-    for evaluation in evaluations:
-        check_evaluation(evaluation, settings, accept_other_data)
-        if not evaluation.matches:
-            err.print(f"{evaluation.mismatch}", style="yellow", markup=False, soft_wrap=True)
-    with err.status("loading the victim") if err.is_terminal else nullcontext():
-        victim = load_model(model, device=device, dtype=dtype)
-        guide = None if proposal is None else load_victim(proposal, device=device, dtype="float32")
-    if guide:
-        attacks = all_guided_by(attacks, guide)
+    evaluations = read_evaluations(chosen, settings, mirror, accept_other_data)
     if dry_run:
-        _show_plan(
-            [for_task(victim, each, mirror) for each in chosen], evaluations, attacks, settings, batch_size, as_json
-        )
+        here = where.loaded_here(model, proposal)
+        guided: list[tuple[Attack, Position]] = [(here.guided(each), place) for each, place in attacks]
+        victims = [here.executor(each).model for each in chosen]
+        _show_plan(victims, evaluations, guided, settings, batch_size, as_json)
         return
     results = []
-    for each_task, evaluation in zip(chosen, evaluations, strict=True):
-        of_task = []
-        asked = for_task(victim, each_task, mirror)
-        for each, place in attacks:
-            try:
-                with shown(f"{evaluation.task} × {title(each, place)}") as display:
-                    result = run_score(
-                        asked,
-                        evaluation,
-                        each,
-                        settings,
-                        target,
-                        position=place,
-                        proposal=guide,
-                        mirror=mirror,
-                        batch_size=batch_size,
-                        accept_other_data=accept_other_data,
-                        on_progress=display,
-                    )
-            except KeyboardInterrupt:
-                again = shlex.join(["holdfast", *sys.argv[1:]])
-                raise InterruptedRunError(
-                    f"Interrupted. Every finished example is saved in {target}; to go on:\n  {again}"
-                ) from None
-            if result.summary.clean_correct and not any(record.iterations for record in result.records):
-                err.print(
-                    f"No iteration of {each.name} fits a budget of {format_gpu_time(settings.budget)} for a victim "
-                    "of this size: nothing was attacked, and robust accuracy is clean accuracy. A larger --profile "
-                    "or "
-                    "--budget is needed.",
-                    style="yellow",
-                    soft_wrap=True,
-                )
-            of_task.append(result)
-        if not as_json:
-            out.print(table_of(of_task))
-        results.extend(of_task)
+    with where.host(model, proposal) as host:
+        for each, evaluation in zip(chosen, evaluations, strict=True):
+            found = score_on(host, each, evaluation, attacks, settings, target, accept_other_data=accept_other_data)
+            if not as_json:
+                out.print(table_of(found))
+            results.extend(found)
     if not as_json:
         out.print(f"Results and traces are in {target}", markup=False, soft_wrap=True)
     if gate is not None:
@@ -182,19 +149,24 @@ def _as_the_baseline(
 
 def default_folder(model: str, settings: "Settings") -> Path:
     """Where results go when the user does not say: one folder per checkpoint, profile and seed."""
-    path = Path(model).expanduser()
-    name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else model.replace("/", "--")
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
+    slug = folder_name(model)
     what = settings.profile
     if what == "custom":
         what = f"custom-{settings.examples}x{settings.budget:.3g}".replace("+", "")
     return Path("scores") / f"{slug}-{what}{f'-seed{settings.seed}' if settings.seed else ''}"
 
 
+def folder_name(model: str) -> str:
+    """What the folder of a checkpoint's results is called."""
+    path = Path(model).expanduser()
+    name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else model.replace("/", "--")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
+
+
 def _show_plan(
     victims: "list[Victim]",
     evaluations: "list[EvaluationSet]",
-    attacks: "list[tuple[Attack, Position]]",
+    attacks: "Sequence[tuple[Attack, Position]]",
     settings: "Settings",
     batch_size: int | None,
     as_json: bool,

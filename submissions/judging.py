@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ..benchmark.machine import device_name, software_versions
 from ..benchmark.results import parse_result, sha256
-from ..benchmark.scoring import device_name, software_versions
 from ..benchmark.victim import Victim, load_victim
 from ..tasks import CheckpointError, ResourceError, get_task
 from .declared import name_of

@@ -16,16 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
+from ..benchmark.checkpoint import locate
+from ..benchmark.digest import checkpoint_digest, digest_of_several
 from ..benchmark.ensemble import Ensemble
 from ..benchmark.filtered import Filtered
 from ..benchmark.victim import Victim, load_victim
-from ..tasks import CheckpointError, RecordError
+from ..tasks import CheckpointError
 from .declared import AS_ENSEMBLE, AS_FILTER, KIND, Composition, EnsembleOf, FilterOf
-from .limits import MANIFEST_BYTES, read_limited
-from .manifest import explained, place_of
-from .safe_yaml import YamlError, read_yaml
+from .plain_file import read_plain_file
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -59,10 +59,9 @@ def load_parts(
     declared = read_victim_file(path)
     loaded: dict[str, Victim] = {}
     for part in declared.parts.values():
-        folder = path.parent / Path(part).expanduser()
         try:
             if part not in loaded:
-                loaded[part] = load_victim(folder if folder.is_dir() else part, device=device, dtype=dtype)
+                loaded[part] = load_victim(_from(path, part), device=device, dtype=dtype)
         except CheckpointError as error:
             raise CheckpointError(f"A member of {model} cannot be used: {error}") from error
     return declared.kind, [loaded[part] for part in declared.parts.values()]
@@ -83,16 +82,20 @@ def assembled(composition: Composition, parts: Sequence[Victim], reference: str)
 
 def read_victim_file(path: Path) -> EnsembleOf[ModelName] | FilterOf[ModelName]:
     """What a victim file declares. Raises: RecordError with the line of the first thing that is wrong with it."""
-    try:
-        document = read_yaml(read_limited(path, MANIFEST_BYTES))
-    except YamlError as error:
-        raise RecordError(f"{path}:{error.line}: {error}.") from error
-    try:
-        return _READER.validate_python(document.data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = place_of(first)
-        field = ".".join(str(part)[:64] for part in place)
-        raise RecordError(
-            f"{path}:{document.line(place)}: {f'{field}: ' if field else ''}{explained(first)}."
-        ) from error
+    return read_plain_file(path, _READER)
+
+
+def digest_of(model: str | Path) -> str:
+    """The digest that a victim has, without loading it. Raises: CheckpointError, RecordError."""
+    if not is_victim_file(model):
+        _, folder, _ = locate(str(model), None)
+        return checkpoint_digest(folder)
+    path = Path(model).expanduser()
+    declared = read_victim_file(path)
+    return digest_of_several(declared.kind, [digest_of(_from(path, part)) for part in declared.parts.values()])
+
+
+def _from(path: Path, part: str) -> str | Path:
+    """A part that a victim file names: a folder, counted from the file's own, or a Hub id."""
+    folder = path.parent / Path(part).expanduser()
+    return folder if folder.is_dir() else part

@@ -1,6 +1,7 @@
 """What all tests share: no network, no trace left in the user's caches, and the real data where there is a copy."""
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,6 +14,9 @@ _CACHE = tempfile.TemporaryDirectory(prefix="holdfast-tests-", ignore_cleanup_er
 # Set here, before any test module imports the Hugging Face libraries, which read them once.
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Likewise Ray, which would otherwise write a password to the user's home, and tell its makers that it was used.
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+os.environ.pop("RAY_ADDRESS", None)
 
 
 def pytest_unconfigure() -> None:

@@ -1,0 +1,183 @@
+"""`holdfast sweep`: score several models on several tasks in one run, as a small file says."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from ..tasks import HoldfastError, RecordError, Task, get_task
+from .hosts import Where
+from .options import (
+    Address,
+    BatchSize,
+    Device,
+    Dtype,
+    Executor,
+    GpusPerWorker,
+    Mirror,
+    Workers,
+    check_proposal,
+    chosen_attacks,
+    title,
+)
+from .score import folder_name
+from .scoring import read_evaluations, score_on
+from .terminal import InterruptedRunError, err, out, visible
+
+if TYPE_CHECKING:
+    from ..benchmark import Attack, Result, Settings
+    from ..benchmark.position import Position
+    from ..tasks import EvaluationSet
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to score: a YAML file, see docs/cli.md.")],
+    device: Device = None,
+    dtype: Dtype = None,
+    batch_size: BatchSize = None,
+    mirror: Mirror = None,
+    executor: Executor = "process",
+    workers: Workers = None,
+    gpus_per_worker: GpusPerWorker = None,
+    address: Address = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for a results folder per model.", show_default="scores/FILE"),
+    ] = None,
+    accept_other_data: Annotated[
+        bool,
+        typer.Option("--accept-other-data", help="Score on examples that are not the official ones; recorded as such."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Score models on tasks by attacks, as a file says, and print one table.
+
+    What is scored already is not scored again, and an interrupted sweep goes on where it was. A model that fails is
+    left out; what was wrong with it is said at the end, and is the exit code.
+    """
+    from ..submissions.sweep_file import read_sweep
+
+    where = Where(executor, workers, gpus_per_worker, address, device, dtype, batch_size, mirror)
+    asked = read_sweep(file)
+    attacks = chosen_attacks(asked.attacks, asked.positions)
+    check_proposal(attacks, asked.proposal)
+    folders = _folders(folder or Path("scores") / file.stem, asked.models)
+    tasks = [get_task(name) for name in asked.task_names]
+    evaluations = dict(
+        zip(asked.task_names, read_evaluations(tasks, asked.settings, mirror, accept_other_data), strict=True)
+    )
+    results: list[Result] = []
+    failures: dict[str, Exception] = {}
+    with where.cluster():
+        for model, target in folders.items():
+            found: list[Result] = []
+            try:
+                missing = _missing(model, target, tasks, evaluations, attacks, asked.settings, found)
+                if missing:
+                    with where.host(model, asked.proposal) as host:
+                        for task in missing:
+                            found += score_on(
+                                host,
+                                task,
+                                evaluations[task.name],
+                                attacks,
+                                asked.settings,
+                                target,
+                                accept_other_data=accept_other_data,
+                            )
+            except InterruptedRunError:
+                raise
+            except Exception as error:  # whatever it is: the other models are scored all the same
+                failures[model] = error
+                err.print(Text(f"{visible(model)} is left out: {_sentence(error)}", style="red"), soft_wrap=True)
+            results += found
+    if as_json:
+        out.print_json(json.dumps([result.model_dump(mode="json") for result in results]))
+    else:
+        out.print(_table(results))
+        out.print(f"Results and traces are in {folder or Path('scores') / file.stem}", markup=False, soft_wrap=True)
+    if failures:
+        err.print(f"{len(failures)} of {len(folders)} models failed:", style="red")
+        for model, error in failures.items():
+            err.print(Text(f"{visible(model)}: {_sentence(error)}", style="red"), soft_wrap=True)
+        first = next(iter(failures.values()))
+        raise typer.Exit(first.exit_code if isinstance(first, HoldfastError) else 1)
+
+
+def _folders(root: Path, models: Sequence[str]) -> dict[str, Path]:
+    """The results folder of each model. Raises: RecordError when two models would share one."""
+    taken: dict[str, str] = {}
+    for model in models:
+        other = taken.setdefault(folder_name(model), model)
+        if other != model:
+            raise RecordError(
+                f"{other} and {model} would have their results in the same folder, {root / folder_name(model)}; rename "
+                "one of them."
+            )
+    return {model: root / name for name, model in taken.items()}
+
+
+def _missing(
+    model: str,
+    target: Path,
+    tasks: "Sequence[Task]",
+    evaluations: "dict[str, EvaluationSet]",
+    attacks: "Sequence[tuple[Attack, Position]]",
+    settings: "Settings",
+    found: "list[Result]",
+) -> "list[Task]":
+    """The tasks on which something is not scored yet; the results of the others are added to those found.
+
+    The model is not loaded for it: its files say which it is.
+    """
+    from ..benchmark.scoring import scored_before
+    from ..submissions.victim_file import digest_of
+
+    if not (target / "results").is_dir():
+        return list(tasks)
+    digest = digest_of(model)
+    missing = []
+    for task in tasks:
+        known = [
+            scored_before(digest, evaluations[task.name], attack, settings, target, position)
+            for attack, position in attacks
+        ]
+        if None in known:
+            missing.append(task)
+        found += [result for result in known if result and None not in known]
+    return missing
+
+
+def _sentence(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return visible(said if isinstance(error, HoldfastError) else f"{type(error).__name__}: {said}", 4000)
+
+
+def _table(results: "Sequence[Result]") -> Table:
+    """A model and task a row, an attack a column: robust accuracy at the budget."""
+    from ..benchmark import format_gpu_time, get_attack
+    from ..benchmark.attacks import variant_name
+    from ..benchmark.curves import clean_accuracy, robust_accuracy
+
+    rows: dict[tuple[str, str], list[Result]] = {}
+    columns: list[str] = []
+    cells: dict[tuple[str, str, str], str] = {}
+    for result in results:
+        row = result.victim.reference, result.task.name
+        attack = get_attack(variant_name(result.attack.name, result.attack.parameters))
+        column = title(attack, result.attack.position)
+        rows.setdefault(row, []).append(result)
+        columns += [] if column in columns else [column]
+        cells[*row, column] = str(robust_accuracy(result, result.budget))
+    budget = f"robust at {format_gpu_time(results[0].budget)}: " if results else ""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "task", "clean", *(f"{budget}{column}" for column in columns)):
+        table.add_column(Text(heading), overflow="fold")
+    for row, of_row in rows.items():
+        shown = [cells.get((*row, column), "") for column in columns]
+        table.add_row(*(Text(visible(cell)) for cell in (*row, str(clean_accuracy(of_row[0])), *shown)))
+    return table

@@ -1,0 +1,92 @@
+"""Sweep files: several models, tasks, attacks and positions, to be scored with the same settings in one run.
+
+    models:
+      - checkpoints/my-first-model          # a folder, from the file's own
+      - acme/my-second-model@COMMIT         # a Hub id
+      - ensemble.yaml                       # a victim file
+    tasks: [imdb, spam]                     # or [all]
+    attacks: [random_token, gcg]            # may be left out, like all that follows
+    positions: [suffix]
+    profile: lite
+    examples: 100
+    budget: 5ms
+    seed: 0
+    proposal: acme/a-language-model@COMMIT  # for beast_lm
+
+Plain data, read as strictly as a manifest.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from ..benchmark import OFFICIAL_ATTACKS, Settings, get_attack, get_profile, parse_budget
+from ..benchmark.position import OFFICIAL_POSITION, get_position
+from ..tasks import OFFICIAL_TASKS, UsageError, get_task
+from .plain_file import read_plain_file
+from .victim_file import ModelName
+
+
+def _known(find: Callable[[str], object]) -> AfterValidator:
+    """Text that a function knows what to do with."""
+
+    def check(text: str) -> str:
+        try:
+            find(text)
+        except UsageError as error:
+            raise ValueError(str(error).rstrip(".")) from error
+        return text
+
+    return AfterValidator(check)
+
+
+TaskName = Annotated[str, _known(lambda name: name == "all" or get_task(name))]
+AttackName = Annotated[str, _known(get_attack)]
+PositionName = Annotated[str, _known(get_position)]
+
+
+class Sweep(BaseModel):
+    """What is to be scored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    models: Annotated[list[ModelName], Field(min_length=1)]
+    tasks: Annotated[list[TaskName], Field(min_length=1)]
+    attacks: Annotated[list[AttackName], Field(min_length=1)] = list(OFFICIAL_ATTACKS)
+    positions: Annotated[list[PositionName], Field(min_length=1)] = [OFFICIAL_POSITION]
+    profile: Annotated[str, _known(get_profile)] = "quick"
+    examples: Annotated[int | None, Field(ge=1)] = None
+    budget: Annotated[str, _known(parse_budget)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    proposal: ModelName | None = None
+
+    @property
+    def task_names(self) -> list[str]:
+        """Every task once."""
+        return list(OFFICIAL_TASKS if "all" in self.tasks else dict.fromkeys(self.tasks))
+
+    @property
+    def settings(self) -> Settings:
+        budget = None if self.budget is None else parse_budget(self.budget)
+        return Settings.of(get_profile(self.profile), examples=self.examples, budget=budget, seed=self.seed)
+
+
+_READER = TypeAdapter(Sweep)
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A sweep, with what are paths in it counted from the file's folder. Raises: RecordError, with a line."""
+    sweep = read_plain_file(path, _READER)
+
+    def placed(name: str) -> str:
+        beside = path.parent / Path(name).expanduser()
+        return str(beside) if beside.exists() else name
+
+    return sweep.model_copy(
+        update={
+            "models": [placed(name) for name in dict.fromkeys(sweep.models)],
+            "proposal": sweep.proposal and placed(sweep.proposal),
+        }
+    )
