@@ -56,7 +56,7 @@ class Watched:
 def watched(browser: Browser, root: Path, *, phone: bool = False, **options: object) -> Iterator[Watched]:
     """A page in a context of its own. options: those of a browser context, like color_scheme."""
     context: BrowserContext = browser.new_context(viewport=PHONE if phone else DESKTOP, **options)  # type: ignore[arg-type]
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     if options.get("java_script_enabled", True):
         context.add_init_script(_NOTE_VIOLATIONS)
     try:
