@@ -127,8 +127,9 @@ def test_examples_that_end_every_worker_are_given_up_in_one_sentence(address: st
         def propose(self, search, count: int) -> np.ndarray:
             os._exit(1)
 
-    with RayHost(Source.of(load_model, str(checkpoint)), Team(1, 0.0, 1)) as host, pytest.raises(
-        ResourceError, match=r"^3 workers in a row were lost with the same examples \([^\n]*$"
+    with (
+        RayHost(Source.of(load_model, str(checkpoint)), Team(1, 0.0, 1)) as host,
+        pytest.raises(ResourceError, match=r"^3 workers in a row were lost with the same examples \([^\n]*$"),
     ):
         by_workers(host, tmp_path, Deadly())
 
