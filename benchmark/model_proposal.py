@@ -20,7 +20,7 @@ from .attacks import Attack, GuidedAttack, with_proposal
 from .pass_base import MODELS_DIFFER, PassesBase, Prepared, agree
 from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot
-from .victim import Victim, embedding_table, one_thread_on_cpu
+from .victim import Victim, embedding_table, one_thread_on_cpu, same_tokenizer
 
 Place = TypeVar("Place")
 
@@ -50,7 +50,7 @@ class ModelProposal(PassesBase):
             raise CheckpointError(
                 f"{model.reference} is a classifier, and only a causal language model can propose tokens."
             )
-        if model.tokenizer.backend_tokenizer.to_str() != victim.tokenizer.backend_tokenizer.to_str():
+        if not same_tokenizer(model, victim):
             raise CheckpointError(
                 f"{model.reference} has another tokenizer than {victim.reference}, so its tokens are not the victim's; "
                 "choose a language model that shares the victim's tokenizer."
