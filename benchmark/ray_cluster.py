@@ -32,11 +32,16 @@ ANSWERS_WITHIN = 10.0
 
 @dataclass(frozen=True)
 class Team:
-    """Workers, and what each of them gets."""
+    """Workers, and the cards and processors that each of them has for itself."""
 
     workers: int
     gpus: float
     cpus: int
+
+    @property
+    def reserved(self) -> int:
+        """Processors without which none is started: beside a card one will do, whatever else the node is busy with."""
+        return 1 if self.gpus else self.cpus
 
 
 @contextmanager
@@ -111,7 +116,7 @@ def team_of(workers: int | None, gpus: float | None) -> Team:
 
 def room_for(team: Team) -> int:
     """How many workers of a team the cluster has room for now."""
-    return _room(_nodes(), team.gpus, team.cpus)
+    return _room(_nodes(), team.gpus, team.reserved)
 
 
 def _nodes() -> list[dict[str, float]]:

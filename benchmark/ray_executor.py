@@ -40,7 +40,7 @@ class RayHost:
     def __init__(self, source: Source, team: Team) -> None:
         self.team = team
         kind = ray.remote(Worker).options(
-            num_gpus=team.gpus, num_cpus=team.cpus, max_restarts=0, scheduling_strategy="SPREAD"
+            num_gpus=team.gpus, num_cpus=team.reserved, max_restarts=0, scheduling_strategy="SPREAD"
         )
         self.seats = [Seat(lambda: kind.remote(source, team.cpus)) for _ in range(team.workers)]
         self._task = ""

@@ -30,11 +30,10 @@ ATTACK = GCG(candidates=24, top_k=32)
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A cluster on this machine."""
-    from holdfast.benchmark.ray_cluster import cluster
-
-    with cluster(None):
-        yield ray.get_runtime_context().gcs_address
+    """A cluster on this machine, with room for all workers of these tests at once."""
+    ray.init(address="local", num_cpus=4, include_dashboard=False, object_store_memory=200_000_000, log_to_driver=False)
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +64,33 @@ def by_workers(host, out: Path, attack=ATTACK, on_progress=None) -> Result:
     return score_by(host.executor(TASK), EVALUATION, attack, SETTINGS, out, on_progress=on_progress)
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_ended_goes_on_with_workers_or_without(address, checkpoint, tmp_path, how) -> None:
+    """The command line, before there are others who need the cluster's processors."""
+    out = tmp_path / "out"
+    settings = ("--examples", 8, "--budget", "1e9FLOP", "--attack", "random_token", "--task", TASK.name)
+    cluster = ("--executor", "ray", "--workers", 1, "--address", address)
+    command = [Path(sysconfig.get_path("scripts")) / "holdfast", "score", checkpoint, *settings, *cluster, "--out", out]
+    records = Files.of(out, TASK.name, "random_token").records
+    errors = tmp_path / "errors"
+    with errors.open("w") as file:
+        process = subprocess.Popen(list(map(str, command)), stderr=file, stdout=subprocess.DEVNULL)
+        while process.poll() is None and not (records.exists() and records.read_bytes().count(b"\n") > 2):
+            time.sleep(0.005)
+        process.send_signal(how)
+        process.wait(60)
+    said = errors.read_text()
+    assert records.exists(), f"it had finished before: {said}"
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert said.startswith("Interrupted. Every finished example is saved in")
+        assert "Traceback" not in said
+    usual = score(load_victim(checkpoint), EVALUATION, RandomToken(), SETTINGS, tmp_path / "usual")
+    resumed = score(load_victim(checkpoint), EVALUATION, RandomToken(), SETTINGS, out)
+    assert resumed.score() == usual.score()
+    assert resumed.run.candidates > 0
+
+
 def test_workers_find_what_one_process_finds(host, reference: Result, tmp_path: Path) -> None:
     seen = []
     result = by_workers(host, tmp_path, on_progress=seen.append)
@@ -90,31 +116,6 @@ def test_a_killed_worker_changes_nothing(host, reference: Result, tmp_path: Path
     assert killed
     assert killed[0] < 8
     assert result.score() == reference.score()
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_ended_goes_on(host, address: str, checkpoint, reference, tmp_path, how: signal.Signals) -> None:
-    """The command line, with a worker of its own in the same cluster."""
-    out = tmp_path / "out"
-    settings = ("--examples", 8, "--budget", "1e9FLOP", "--attack", "random_token", "--task", TASK.name)
-    cluster = ("--executor", "ray", "--workers", 1, "--address", address)
-    command = [Path(sysconfig.get_path("scripts")) / "holdfast", "score", checkpoint, *settings, *cluster, "--out", out]
-    records = Files.of(out, TASK.name, "random_token").records
-    errors = tmp_path / "errors"
-    with errors.open("w") as file:
-        process = subprocess.Popen(list(map(str, command)), stderr=file, stdout=subprocess.DEVNULL)
-        while process.poll() is None and not (records.exists() and records.read_bytes().count(b"\n") > 2):
-            time.sleep(0.005)
-        process.send_signal(how)
-        process.wait(60)
-    said = errors.read_text()
-    assert records.exists(), f"it had finished before: {said}"
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert said.startswith("Interrupted. Every finished example is saved in")
-        assert "Traceback" not in said
-    usual = score(load_victim(checkpoint), EVALUATION, RandomToken(), SETTINGS, tmp_path / "usual")
-    assert by_workers(host, out, RandomToken()).score() == usual.score()
 
 
 def test_examples_that_end_every_worker_are_given_up_in_one_sentence(address: str, checkpoint, tmp_path: Path) -> None:
