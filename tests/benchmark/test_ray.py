@@ -21,6 +21,8 @@ from holdfast.submissions.victim_file import load_model
 from holdfast.tasks import CheckpointError, ResourceError, UsageError, get_task
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'holdfast[ray]'")
+# Ray gives up when its own processes are not there within seconds.
+pytestmark = pytest.mark.alone
 
 TASK = get_task("password-match")
 EVALUATION = TASK.evaluation()
