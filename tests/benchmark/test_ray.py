@@ -22,7 +22,7 @@ from holdfast.tasks import CheckpointError, ResourceError, UsageError, get_task
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'holdfast[ray]'")
 # Ray gives up when its own processes are not there within seconds.
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.cluster
 
 TASK = get_task("password-match")
 EVALUATION = TASK.evaluation()
