@@ -353,7 +353,7 @@ class Engine:
                     )
                 )
                 return True
-            values[i] = self._margin(lane, lane.texts[i]) if self.victim.randomised else margins(verdict, example.label)
+            values[i] = self._margin_beside(verdict, lane, lane.texts[i])
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
@@ -413,12 +413,10 @@ class Engine:
         if lane.best_text is None:
             return lane.abandoned
         example = lane.slot.example
-        margin = self._margin(lane, lane.best_text)
-        before = lane.abandoned
-        if before is not None and before.margin <= margin:
-            return before
         logits = self._judge(example.text(lane.best_text), example.label)
-        return _Found(lane.search.best, lane.best_text, logits, margin)
+        found = _Found(lane.search.best, lane.best_text, logits, self._margin_beside(logits, lane, lane.best_text))
+        before = lane.abandoned
+        return found if before is None or found.margin < before.margin else before
 
     def _lowest(self, lane: _Lane, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
         """The candidates with the lowest margins, ascending numbers: (count,). Settles what rounding could turn."""
@@ -439,6 +437,12 @@ class Engine:
         """The public path's verdict on a text: (2,) logits."""
         with self.stopwatch.section("model"):
             return self.victim.verdict(text, label, attacked=attacked)
+
+    def _margin_beside(self, verdict: np.ndarray, lane: _Lane, string: str) -> float:
+        """The margin that the search is after, where the verdict is at hand: asked for only if it is another."""
+        if self.victim.randomised:
+            return self._margin(lane, string)
+        return float(margins(verdict, lane.slot.example.label))
 
     def _margin(self, lane: _Lane, string: str) -> float:
         """The margin that the search is after, by the public path: the verdict's, unless that is drawn."""
