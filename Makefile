@@ -14,7 +14,7 @@ PYTEST := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 
 help:
 	@echo "make demo         install, then attack the two bundled checkpoints and compare them"
-	@echo "make test         install, then lint, check formatting and types, and run all tests"
+	@echo "make test         install, then lint, check formatting and types, and run all tests but the next ones"
 	@echo "make test-cluster  only the tests on a cluster of Ray, which want a quiet machine"
 	@echo "make lint         only the checks: ruff and pyright"
 	@echo "make format       format the code, and fix what ruff can fix"
