@@ -10,12 +10,11 @@ PYTEST := HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test test-cluster lint format schema screenshots bench bench-compare clean
+.PHONY: help demo test lint format schema screenshots bench bench-compare clean
 
 help:
 	@echo "make demo         install, then attack the two bundled checkpoints and compare them"
-	@echo "make test         install, then lint, check formatting and types, and run all tests but the next ones"
-	@echo "make test-cluster  only the tests on a cluster of Ray, which want a quiet machine"
+	@echo "make test         install, then lint, check formatting and types, and run all tests"
 	@echo "make lint         only the checks: ruff and pyright"
 	@echo "make format       format the code, and fix what ruff can fix"
 	@echo "make schema       write the JSON Schemas of all files to docs/schema/"
@@ -29,11 +28,8 @@ demo: $(VENV)/.installed
 
 test: lint
 	@.ci/install-chromium
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not alone and not cluster" --numprocesses auto --dist loadfile
-	$(PYTEST) -m "alone and not cluster"
-
-test-cluster: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(PYTEST) -m cluster
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not alone" --numprocesses auto --dist loadfile
+	$(PYTEST) -m alone
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
