@@ -2,7 +2,7 @@
 
 What is checked: that the folder holds plain files of the known kinds within the limits and nothing else; the manifest;
 that every result has its trace, belongs to the manifest and contradicts neither itself, nor its trace, nor the other
-results of the same victim; that a checkpoint in the registry is the one that was scored.
+results of the same victim; that a checkpoint in the registry is the one that was scored, or that guided an attack.
 """
 
 import os
@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..benchmark.attacks import GuidedAttack, recorded_attack
 from ..benchmark.digest import checkpoint_digest, digest_of_several
 from ..benchmark.results import Result, VictimPart, parse_result, sha256
-from ..tasks import RecordError
+from ..tasks import RecordError, UsageError
 from .consistency import contradictions, trace_contradictions
-from .declared import Composition, RegistryCheckpoint
+from .declared import Composition, RegistryCheckpoint, checkpoint_named
 from .entry import Key, checkpoint_in_registry, file_of, key_of, keys_in
 from .evidence import read_evidence
 from .limits import (
@@ -46,10 +47,11 @@ _KINDS: dict[Composition, tuple[str, ...]] = {
 """By how a victim is put together, what results may say of how it answers."""
 
 
-def check_entry(folder: Path, registry: Path | None = None) -> list[Problem]:
+def check_entry(folder: Path, registry: Path | None = None, *, proposals: bool = True) -> list[Problem]:
     """All that is wrong with an entry; nothing when it can be published.
 
-    registry: the folder with `entries/` and `checkpoints/`; by default the one that the entry lies in.
+    registry: the folder with `entries/` and `checkpoints/`; by default the one that the entry lies in. proposals:
+    whether language models that guided attacks are looked at, too; a replay does without them.
     """
     problems = list(_misplaced_files(folder))
     if problems:
@@ -69,7 +71,7 @@ def check_entry(folder: Path, registry: Path | None = None) -> list[Problem]:
             Problem(manifest_file, f"slug: it is {manifest.slug}, and the folder is called {folder.name}.", line)
         )
     if manifest.reported is None:
-        problems.extend(_about_results(folder, registry or folder.parent.parent, manifest))
+        problems.extend(_about_results(folder, registry or folder.parent.parent, manifest, proposals))
     else:
         problems.extend(_about_curves(folder, manifest))
     return problems
@@ -104,7 +106,7 @@ def _misplaced_files(folder: Path) -> Iterator[Problem]:
         yield Problem(folder, f"its files are too large: {size:,} bytes, and {ENTRY_BYTES:,} are allowed.")
 
 
-def _about_results(folder: Path, registry: Path, manifest: Manifest) -> Iterator[Problem]:
+def _about_results(folder: Path, registry: Path, manifest: Manifest, proposals: bool) -> Iterator[Problem]:
     for key in keys_in(folder, "curves"):
         yield Problem(file_of(folder, "curves", key), "curves are for entries with figures from a publication.")
     results: dict[Key, Result] = {}
@@ -122,6 +124,8 @@ def _about_results(folder: Path, registry: Path, manifest: Manifest) -> Iterator
             yield Problem(path, f"the result is of {_short(said)}, and its name says {_short(key)}.")
         yield from (Problem(path, problem) for problem in contradictions(result))
         yield from _about_trace(folder, key, result)
+        if proposals:
+            yield from _about_proposal(path, registry, result)
     for kind in ("traces", "evidence"):
         for key in keys_in(folder, kind):
             if key not in keys:
@@ -150,6 +154,28 @@ def _about_trace(folder: Path, key: Key, result: Result) -> Iterator[Problem]:
         yield Problem(path, _without_path(error, path))
         return
     yield from (Problem(path, problem) for problem in trace_contradictions(result, rows))
+
+
+def _about_proposal(path: Path, registry: Path, result: Result) -> Iterator[Problem]:
+    """The language model that guided the attack, where the result names one in the registry."""
+    try:
+        attack = recorded_attack(result.attack.name, result.attack.parameters)
+        proposal = checkpoint_named(attack.proposal) if isinstance(attack, GuidedAttack) else None
+    except UsageError:
+        return  # said as a contradiction
+    if not isinstance(attack, GuidedAttack) or not isinstance(proposal, RegistryCheckpoint):
+        return
+    try:
+        digest = _digest_in_registry(registry, proposal)
+    except RecordError as error:
+        yield Problem(path, f"attack.parameters.proposal: {error}")
+        return
+    if digest != attack.proposal_digest:
+        yield Problem(
+            path,
+            f"attack.parameters.proposal_digest: {attack.proposal_digest[:12]} guided the attack, and what lies in the "
+            f"registry is {digest[:12]}.",
+        )
 
 
 def _about_tasks(folder: Path, registry: Path, manifest: Manifest, results: dict[Key, Result]) -> Iterator[Problem]:

@@ -98,7 +98,7 @@ def look_over(folder: Path, registry: Path, evidence: Path) -> Iterator[Any]:
     """Check an entry without its models: one `Overview`. evidence: the folder that its records are in."""
     problems = []
     replaced = {file_of(folder, "evidence", key) for key in keys_in(folder, "results")}
-    for problem in check_entry(folder, registry):
+    for problem in check_entry(folder, registry, proposals=False):
         # A record that is no good is replaced when the result proves true.
         if problem.file not in replaced or problem.file.is_symlink() or not problem.file.is_file():
             file = problem.file.relative_to(folder).as_posix() if problem.file != folder else ""

@@ -106,6 +106,22 @@ def test_without_its_proposal_it_is_replayed_but_cannot_be_run_again(entry: Path
     assert read_evidence(file_of(entry, "evidence", KEY)).level == "replayed"
 
 
+def test_a_proposal_that_the_registry_lacks_or_has_another_of_is_found_by_the_check(entry: Path) -> None:
+    folder = entry.parents[1] / "checkpoints" / "small-lm"
+    digest = load_victim(folder).digest
+    save_checkpoint(folder, causal=True)
+    (problem,) = check_entry(entry)
+    assert problem.file == file_of(entry, "results", KEY)
+    assert problem.message.startswith(f"attack.parameters.proposal_digest: {digest[:12]} guided the attack, and what")
+    shutil.rmtree(folder)
+    (problem,) = check_entry(entry)
+    assert problem.file == file_of(entry, "results", KEY)
+    assert problem.message == (
+        f"attack.parameters.proposal: There is no checkpoint folder {folder}; a path counts from the folder that has "
+        "entries/."
+    )
+
+
 def test_a_proposal_from_a_folder_of_ones_own_cannot_be_run_again(entry: Path) -> None:
     with forged(entry, KEY) as forgery:
         forgery.result["attack"]["parameters"]["proposal"] = "/home/ada/small-lm"
