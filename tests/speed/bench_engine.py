@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from speed.shapes import load_shape, prompts, save_shape
 
 from holdfast.benchmark import Victim, get_attack
 from holdfast.benchmark.budget import cost_of_iteration
 from holdfast.benchmark.engine import Engine
 from holdfast.benchmark.proposal import proposal_for
+from holdfast.benchmark.stand_in import load_shape, prompts, save_shape
 
 ASKED = dict(part.split("=", 1) for part in os.environ.get("HOLDFAST_BENCH", "").split())
 SHAPES = ASKED.get("shapes", "14m,70m").split(",")
