@@ -35,13 +35,13 @@ class BatchSize:
         return min(2 * self.rows, self._largest) if self._growing else self.rows
 
     @contextmanager
-    def timed(self, rows: int) -> Iterator[None]:
-        """Time one forward pass, and grow or settle once enough full batches have been seen."""
+    def timed(self, rows: int, tokens: int) -> Iterator[None]:
+        """Time one forward pass over `tokens` of each row; grow or settle once enough full batches have been seen."""
         started = time.perf_counter()
         yield
         if not self._growing or rows < self.rows:
             return
-        self._times.append(time.perf_counter() - started)
+        self._times.append((time.perf_counter() - started) / tokens)
         if len(self._times) <= MEASURED:
             return
         # The first pass of a size also pays for allocations.

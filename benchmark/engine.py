@@ -25,11 +25,12 @@ from .attacks import Attack, BeamAttack, GuidedAttack, RestartingAttack, Search,
 from .batch import BatchSize, out_of_memory
 from .iteration import iteration_cost
 from .outcome import Progress, Record, Tally
-from .pass_base import Passes, Prepared, Unit
+from .pass_base import Passes, Prepared, Stem, Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
 from .proposal import Proposal
 from .slot import Slot, prepare_slot, survivors
+from .stems import Piece, cut
 from .stopwatch import Stopwatch
 from .victim import Victim, one_thread_on_cpu
 
@@ -66,6 +67,7 @@ class _Lane:
     """One example under attack.
 
     stale: iterations since the search last got further. abandoned: the best string of searches that were given up.
+    stems: of the strings `begun` (stems, tokens), which the next candidates may begin with.
     """
 
     slot: Slot
@@ -82,6 +84,8 @@ class _Lane:
     wanted: int = 0
     strings: list[np.ndarray] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    begun: np.ndarray | None = None
+    stems: list[Stem] | None = None
 
     def iteration_cost(self, victim: Victim, attack: Attack, candidates: int) -> int:
         beam = self.search.beam.shape
@@ -303,21 +307,51 @@ class Engine:
 
     def _logits_of(self, lanes: Sequence[_Lane], strings: Sequence[np.ndarray]) -> list[np.ndarray]:
         logits = [np.zeros((len(rows), 2), dtype=np.float32) for rows in strings]
-        # Every lane's candidates are cut into pieces, filled up to a power of two so that pieces share batches.
-        pieces: dict[tuple[int, int], list[tuple[int, int]]] = {}
-        for i, rows in enumerate(strings):
-            width = min(self.batch.rows, AHEAD[1], _power_of_two(len(rows)))
-            pieces.setdefault((width, rows.shape[1]), []).extend((i, start) for start in range(0, len(rows), width))
-        for (width, _), alike in pieces.items():
+        self._run_beginnings(lanes)
+        # Pieces of the same width, filled up to a power of two, and as many tokens to run share batches.
+        pieces: dict[tuple[int, int, int], list[tuple[int, Piece]]] = {}
+        for i, (lane, rows) in enumerate(zip(lanes, strings, strict=True)):
+            for piece in self._cut(lane, rows):
+                key = (min(self.batch.rows, _power_of_two(len(piece.rows))), rows.shape[1], piece.shared)
+                pieces.setdefault(key, []).append((i, piece))
+        for (width, length, shared), alike in pieces.items():
             # The batch may have become smaller since the pieces were cut.
-            for batch in _batches(alike, lambda piece: lanes[piece[0]].slot, max(1, self.batch.rows // width)):
-                cut = [strings[i][start : start + width] for i, start in batch]
-                units = [Unit(lanes[i].prepared, _filled(rows, width)) for (i, _), rows in zip(batch, cut, strict=True)]
-                with self.batch.timed(len(batch) * width):
+            for batch in _batches(alike, lambda item: lanes[item[0]].slot, max(1, self.batch.rows // width)):
+                units = [
+                    Unit(lanes[i].prepared, _filled(strings[i][piece.rows], width), _stem(lanes[i], piece), shared)
+                    for i, piece in batch
+                ]
+                tail = length - shared + len(units[0].prepared.slot.suffix)
+                with self.batch.timed(len(batch) * width, tail):
                     scored = self.passes.logits(units).cpu().numpy()
-                for (i, start), rows, own in zip(batch, cut, scored, strict=True):
-                    logits[i][start : start + len(rows)] = own[: len(rows)]
+                for (i, piece), own in zip(batch, scored, strict=True):
+                    logits[i][piece.rows] = own[: len(piece.rows)]
         return logits
+
+    def _run_beginnings(self, lanes: Sequence[_Lane]) -> None:
+        """Stems for every lane whose candidates may begin like strings that have not been run."""
+        lacking: dict[tuple[int, ...], list[_Lane]] = {}
+        for lane in lanes if self.attack.adaptive else ():
+            strings = lane.search.beam if isinstance(self.attack, BeamAttack) else lane.search.best[None]
+            if lane.begun is None or not np.array_equal(strings, lane.begun):
+                lane.begun, lane.stems = strings, None
+                if strings.size:
+                    lacking.setdefault(strings.shape, []).append(lane)
+        for (count, _), alike in lacking.items():
+            for batch in _batches(alike, lambda lane: lane.slot, max(1, self.batch.rows // count)):
+                units = [Unit(lane.prepared, lane.begun) for lane in batch if lane.begun is not None]
+                stems = self.passes.stems(units)
+                if stems is not None:
+                    for place, lane in enumerate(batch):
+                        lane.stems = stems[place * count : (place + 1) * count]
+
+    def _cut(self, lane: _Lane, strings: np.ndarray) -> Iterator[Piece]:
+        """A lane's candidates in pieces that run together."""
+        if lane.stems is not None and lane.begun is not None:
+            return cut(strings, lane.begun, self.batch.rows)
+        width = min(self.batch.rows, AHEAD[1], _power_of_two(len(strings)))
+        rows = np.arange(len(strings))
+        return (Piece(rows[start : start + width]) for start in range(0, len(strings), width))
 
     def _within_memory(self, work: Callable[[], Made]) -> Made:
         """Do a round's work on the model, again with smaller batches when memory runs out."""
@@ -545,6 +579,10 @@ def _batches(items: Sequence[Item], slot_of: Callable[[Item], Slot], size: int) 
     for group in groups.values():
         for start in range(0, len(group), size):
             yield group[start : start + size]
+
+
+def _stem(lane: _Lane, piece: Piece) -> Stem | None:
+    return lane.stems[piece.stem] if lane.stems and piece.shared else None
 
 
 def _power_of_two(count: int) -> int:

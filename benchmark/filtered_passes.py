@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .filtered import Filtered, as_it_counts
 from .likelihood import Likelihood
-from .pass_base import Passes, Prepared, Unit, of_part
+from .pass_base import Passes, Prepared, Stem, Unit, of_part, stems_of_parts
 from .slot import Slot
 
 
@@ -25,6 +25,12 @@ class BehindFilter:
         prepared = self._asked.prepare(slot), self._likelihood.prepare(slot)
         self._count()
         return Prepared(slot, parts=prepared)
+
+    def stems(self, units: Sequence[Unit]) -> list[Stem] | None:
+        # The filter's part reads the whole string again: every token of it has a loss.
+        found = stems_of_parts([self._asked.stems(of_part(0, units)), None])
+        self._count()
+        return found
 
     def logits(self, units: Sequence[Unit]) -> Tensor:
         """As `Passes` has it, and as it counts."""

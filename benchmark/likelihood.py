@@ -141,7 +141,7 @@ class Likelihood(PassesBase):
             return model.base_model(**inputs, use_cache=False).last_hidden_state
         starts = torch.tensor(before, device=self.victim.device)
         positions = starts.repeat_interleave(rows)[:, None] + torch.arange(tail, device=self.victim.device)
-        with SharedPrefixAttention.stack([unit.prepared.keys_values or [] for unit in units])(model):
+        with SharedPrefixAttention.stack([[unit.prepared.keys_values or []] for unit in units])(model):
             return model.base_model(**inputs, position_ids=positions, use_cache=False).last_hidden_state
 
     def _logits(self, hidden: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .pass_base import Passes, Prepared, Unit, of_part
+from .pass_base import Passes, Prepared, Stem, Unit, of_part, stems_of_parts
 from .slot import Slot
 
 
@@ -22,6 +22,11 @@ class MeanOfMembers:
         prepared = tuple(passes.prepare(slot) for passes in self._members)
         self._count()
         return replace(prepared[0], keys_values=None, parts=prepared)
+
+    def stems(self, units: Sequence[Unit]) -> list[Stem] | None:
+        found = stems_of_parts([passes.stems(of_part(place, units)) for place, passes in enumerate(self._members)])
+        self._count()
+        return found
 
     def logits(self, units: Sequence[Unit]) -> Tensor:
         return self._mean([passes.logits(of_part(place, units)) for place, passes in enumerate(self._members)])

@@ -120,7 +120,7 @@ class ModelProposal(PassesBase):
             ]
         self._count(len(strings), length, len(before) + length)
         places = torch.arange(len(before), len(before) + length, device=self.victim.device).expand(len(strings), -1)
-        with SharedPrefixAttention.stack([keys_values])(self.victim.model):
+        with SharedPrefixAttention.stack([[keys_values]])(self.victim.model):
             output = self._run(input_ids=self._ids(strings.tolist()), position_ids=places, use_cache=False)
         return output.logits[:, -1]
 

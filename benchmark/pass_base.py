@@ -1,7 +1,7 @@
 """What all ways of running a victim share: examples made ready, candidates that run together, and what was executed."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,16 +41,46 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Stem:
+    """A string that candidates begin with, run behind its example's prefix.
+
+    keys_values: its own, one pair of (1, heads, tokens, width) tensors per layer. parts: as in `Prepared`, None for a
+    part that runs every candidate in full.
+    """
+
+    keys_values: KeysValues | None = None
+    parts: tuple["Stem | None", ...] = ()
+
+
+@dataclass(frozen=True)
 class Unit:
-    """Candidates of one example that run together: strings (rows, length) int64 token ids."""
+    """Candidates of one example that run together: strings (rows, length) int64 token ids.
+
+    stem: what their first `shared` tokens have in common; None, and 0, where they are run in full.
+    """
 
     prepared: Prepared
     strings: np.ndarray
+    stem: Stem | None = None
+    shared: int = 0
 
 
 def of_part(place: int, units: Sequence[Unit]) -> list[Unit]:
     """Units as one part of a victim that is made of several needs them."""
-    return [replace(unit, prepared=unit.prepared.parts[place]) for unit in units]
+    found = []
+    for unit in units:
+        stem = None if unit.stem is None else unit.stem.parts[place]
+        shared = 0 if stem is None else unit.shared
+        found.append(Unit(unit.prepared.parts[place], unit.strings, stem, shared))
+    return found
+
+
+def stems_of_parts(parts: Sequence[list[Stem] | None]) -> list[Stem] | None:
+    """Stems of a victim that is made of several; None where no part can share any."""
+    count = max((len(part) for part in parts if part is not None), default=0)
+    if not count:
+        return None
+    return [Stem(parts=tuple(None if part is None else part[i] for part in parts)) for i in range(count)]
 
 
 class Passes(Protocol):
@@ -62,8 +92,14 @@ class Passes(Protocol):
 
     def prepare(self, slot: Slot) -> Prepared: ...
 
+    def stems(self, units: Sequence[Unit]) -> list[Stem] | None:
+        """One for each row of units with equally long strings, in their order; None where it would save nothing."""
+        ...
+
     def logits(self, units: Sequence[Unit]) -> Tensor:
-        """Logits of all rows of units with equal numbers of rows and of tail tokens: (units, rows, 2) float32."""
+        """Logits of all rows of units with equal numbers of rows, of shared and of tail tokens: (units, rows, 2)
+        float32.
+        """
         ...
 
     def slot_gradient(self, units: Sequence[Unit]) -> Tensor:

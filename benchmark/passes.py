@@ -17,8 +17,8 @@ from .filtered import Filtered
 from .filtered_passes import BehindFilter
 from .last_token import last_block, only_the_last_token
 from .member_passes import MeanOfMembers
-from .pass_base import MODELS_DIFFER, Passes, PassesBase, Prepared, Unit, agree, linear_weights, loss_of, trial
-from .shared_prefix import SharedPrefixAttention
+from .pass_base import MODELS_DIFFER, Passes, PassesBase, Prepared, Stem, Unit, agree, linear_weights, loss_of, trial
+from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot
 from .victim import Victim
 
@@ -80,9 +80,23 @@ class SharedPrefix(PassesBase):
         # Normal tensors, not inference ones: the gradient pass attends to them too.
         return Prepared(slot, [(layer.keys.clone(), layer.values.clone()) for layer in cache.layers])
 
+    def stems(self, units: Sequence[Unit]) -> list[Stem] | None:
+        model = self.victim.model
+        rows, tokens = units[0].strings.shape
+        ids = self._ids(string for unit in units for string in unit.strings.tolist())
+        found: KeysValues = []
+        with torch.inference_mode(), SharedPrefixAttention.stack(list(map(_before, units)), tails=found)(model):
+            model.base_model(input_ids=ids, position_ids=self._places(units, rows, tokens), use_cache=False)
+        self._count(len(ids), tokens, sum(map(_started, units)) // len(units) + tokens)
+        return [Stem([(key[i : i + 1], value[i : i + 1]) for key, value in found]) for i in range(len(ids))]
+
     def logits(self, units: Sequence[Unit]) -> Tensor:
         rows = len(units[0].strings)
-        ids = self._ids([*string, *unit.prepared.slot.suffix] for unit in units for string in unit.strings.tolist())
+        ids = self._ids(
+            [*string, *unit.prepared.slot.suffix]
+            for unit in units
+            for string in unit.strings[:, unit.shared :].tolist()
+        )
         with torch.inference_mode():
             return self._run(units, rows, input_ids=ids).view(len(units), rows, 2).float()
 
@@ -102,21 +116,25 @@ class SharedPrefix(PassesBase):
         """Logits of the tails given as input_ids or inputs_embeds: (units * rows, 2)."""
         model = self.victim.model
         tail = next(iter(inputs.values())).shape[1]
-        starts = torch.tensor([len(unit.prepared.slot.prefix) for unit in units], device=self.victim.device)
-        positions = starts.repeat_interleave(rows)[:, None] + torch.arange(tail, device=self.victim.device)
+        positions = self._places(units, rows, tail)
         pooled = torch.tensor([tail + self._pool_position(unit.prepared.slot.suffix or (-1,)) for unit in units])
         # Where the last token is one that pooling skips, another one is read.
         at_the_end = self._last_block is not None and bool((pooled == tail - 1).all())
         prefixes = SharedPrefixAttention.stack(
-            [unit.prepared.keys_values or [] for unit in units],
+            list(map(_before, units)),
             ends_in=model.config.get_text_config().num_hidden_layers - 1 if at_the_end else None,
         )
         with prefixes(model), only_the_last_token(self._last_block if at_the_end else None):
             logits = self._answers(pooled.repeat_interleave(rows), position_ids=positions, **inputs)
-        self._count(len(positions), tail, sum(len(unit.prepared.slot.prefix) for unit in units) // len(units) + tail)
+        self._count(len(positions), tail, sum(map(_started, units)) // len(units) + tail)
         if at_the_end:
             self.executed -= len(positions) * (tail - 1) * self._in_last_block
         return logits
+
+    def _places(self, units: Sequence[Unit], rows: int, tokens: int) -> Tensor:
+        """Positions of the tokens that are run of each row: (units * rows, tokens) int64."""
+        starts = torch.tensor(list(map(_started, units)), device=self.victim.device)
+        return starts.repeat_interleave(rows)[:, None] + torch.arange(tokens, device=self.victim.device)
 
 
 class FullText(PassesBase):
@@ -126,6 +144,9 @@ class FullText(PassesBase):
 
     def prepare(self, slot: Slot) -> Prepared:
         return Prepared(slot)
+
+    def stems(self, units: Sequence[Unit]) -> list[Stem] | None:
+        return None
 
     def logits(self, units: Sequence[Unit]) -> Tensor:
         rows = len(units[0].strings)
@@ -171,6 +192,19 @@ class FullText(PassesBase):
         # Decoder classifiers pool at the last position when they are given embeddings: pool where the text ends.
         ends = [length + self._pool_position(text) for length, text in zip(lengths, texts, strict=True)]
         return self._answers(torch.tensor(ends), attention_mask=mask, **inputs)
+
+
+def _before(unit: Unit) -> list[KeysValues]:
+    """Keys and values of what stands before a unit's tails."""
+    found = [unit.prepared.keys_values or []]
+    if unit.stem is not None and unit.stem.keys_values is not None and unit.shared:
+        found.append([(key[:, :, : unit.shared], value[:, :, : unit.shared]) for key, value in unit.stem.keys_values])
+    return found
+
+
+def _started(unit: Unit) -> int:
+    """Tokens that stand before a unit's tails."""
+    return len(unit.prepared.slot.prefix) + unit.shared
 
 
 def _agree(victim: Victim, shared: SharedPrefix, full: FullText) -> bool:

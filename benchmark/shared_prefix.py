@@ -30,11 +30,13 @@ class SharedPrefixAttention:
     mask: (units, 1, 1, longest prefix), 0 where there is a token and -inf where there is padding; None without padding.
     ends_in: the last layer, where only the last token of a tail is ever read, so that only it need attend; None where
     all are read.
+    tails: where the tails' own keys and values are wanted, they are put here, layer by layer.
     """
 
     keys_values: KeysValues
     mask: Tensor | None
     ends_in: int | None = None
+    tails: KeysValues | None = None
 
     @staticmethod
     def fits(model: PreTrainedModel) -> bool:
@@ -50,20 +52,28 @@ class SharedPrefixAttention:
         )
 
     @staticmethod
-    def stack(parts: Sequence[KeysValues], ends_in: int | None = None) -> "SharedPrefixAttention":
-        """Put the prefixes of several units side by side. parts: each of (1, heads, its prefix, width) per layer."""
-        lengths = [part[0][0].shape[2] for part in parts]
+    def stack(
+        parts: Sequence[Sequence[KeysValues]], ends_in: int | None = None, tails: KeysValues | None = None
+    ) -> "SharedPrefixAttention":
+        """Put the prefixes of several units side by side.
+
+        parts: of each unit what its prefix consists of, one after another, each of (1, heads, its tokens, width) per
+        layer.
+        """
+        lengths = [sum(piece[0][0].shape[2] for piece in part) for part in parts]
         longest = max(lengths)
+        first = parts[0][0]
         if min(lengths) == longest:
             mask = None
         else:
-            first = parts[0][0][0]
             filled = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
-            mask = torch.zeros(filled.shape).masked_fill(~filled, float("-inf"))[:, None, None, :].to(first)
+            mask = torch.zeros(filled.shape).masked_fill(~filled, float("-inf"))[:, None, None, :].to(first[0][0])
         stacked = []
-        for layer in range(len(parts[0])):
-            stacked.append(tuple(_side_by_side([part[layer][which] for part in parts], longest) for which in (0, 1)))
-        return SharedPrefixAttention(stacked, mask, ends_in)
+        for layer in range(len(first)):
+            stacked.append(
+                tuple(_side_by_side([[piece[layer][i] for piece in part] for part in parts], longest) for i in (0, 1))
+            )
+        return SharedPrefixAttention(stacked, mask, ends_in, tails)
 
     @contextmanager
     def __call__(self, model: PreTrainedModel) -> Iterator[None]:
@@ -81,15 +91,19 @@ class SharedPrefixAttention:
 _current: ContextVar[SharedPrefixAttention] = ContextVar("shared_prefix")
 
 
-def _side_by_side(tensors: list[Tensor], longest: int) -> Tensor:
-    if len(tensors) == 1:
-        return tensors[0]
-    first = tensors[0]
-    if all(tensor.shape[2] == longest for tensor in tensors):
-        return torch.cat(tensors)
-    stacked = first.new_zeros(len(tensors), first.shape[1], longest, first.shape[3])
-    for row, tensor in zip(stacked, tensors, strict=True):
-        row[:, : tensor.shape[2]] = tensor[0]
+def _side_by_side(units: list[list[Tensor]], longest: int) -> Tensor:
+    """Each unit's tensors one after another, padded: (units, heads, longest, width)."""
+    first = units[0][0]
+    if len(units) == 1:
+        return first if len(units[0]) == 1 else torch.cat(units[0], dim=2)
+    if all(len(tensors) == 1 and tensors[0].shape[2] == longest for tensors in units):
+        return torch.cat([tensor for [tensor] in units])
+    stacked = first.new_zeros(len(units), first.shape[1], longest, first.shape[3])
+    for row, tensors in zip(stacked, units, strict=True):
+        start = 0
+        for tensor in tensors:
+            row[:, start : start + tensor.shape[2]] = tensor[0]
+            start += tensor.shape[2]
     return stacked
 
 
@@ -112,6 +126,8 @@ def _attend(
     shared = _current.get()
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     prefix_key, prefix_value = shared.keys_values[layer]
+    if shared.tails is not None:
+        shared.tails.append((key, value))
     # Where a model is spread over several cards, each layer has keys and values on its own.
     masked = None if shared.mask is None else shared.mask.to(prefix_key.device)
     tokens = query.shape[2]
