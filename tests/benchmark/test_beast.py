@@ -6,17 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from plain import plain_beast
 from scipy.stats import binomtest
 from victims import TEXT, byte_level_tokenizer, save_checkpoint
 
 from holdfast.benchmark import RandomToken, attack_examples, load_victim
 from holdfast.benchmark.attacks import get_attack
 from holdfast.benchmark.attacks.beast import Beast
-from holdfast.benchmark.engine import _stream
 from holdfast.benchmark.pass_base import Prepared
 from holdfast.benchmark.proposal import PAIRS, SINGLES, TokenStatistics
 from holdfast.benchmark.settings import training_texts
-from holdfast.benchmark.slot import prepare_slot, survivors
+from holdfast.benchmark.slot import prepare_slot
 from holdfast.benchmark.vocabulary import attack_vocabulary
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import Example, UsageError, get_task
@@ -56,49 +56,15 @@ def test_records_do_not_depend_on_batch_size_or_order(decoder, statistics):
 
 def test_it_takes_the_path_of_a_plain_implementation(decoder, statistics):
     """Candidates judged one at a time on the whole text, and charged one at a time."""
+
+    def next_tokens(slot, string, count, rng):
+        strings = np.array([string], dtype=np.int64)
+        return statistics.next_tokens(Prepared(slot), strings, count, rng)[0].tolist()
+
     for example, record in zip(EXAMPLES, attacked(decoder, statistics), strict=True):
         if record.clean_correct:
-            best, cost = plain_beast(decoder, example, SMALL, statistics, record.iterations)
+            best, cost = plain_beast(decoder, example, SMALL, record.iterations, next_tokens)
             assert (best, cost) == (record.attack_tokens, record.cost)
-
-
-def plain_beast(victim, example, attack, statistics, iterations):
-    slot = prepare_slot(example, victim.vocabulary, attack.length, victim.context)
-    rng = np.random.default_rng(_stream(0, "examples", attack.name, "suffix", example.id))
-    beam, best, best_margin, cost = [], None, np.inf, 0
-
-    def grown(count):
-        begins = beam
-        if not beam or len(beam[0]) == attack.length:
-            begins = statistics.next_tokens(Prepared(slot), np.empty((1, 0), dtype=int), attack.width, rng)[
-                0, :, None
-            ].tolist()
-        each = -(-count // len(begins))
-        nexts = statistics.next_tokens(Prepared(slot), np.array(begins), each, rng)
-        # Where fewer are wanted than there are, the first ones of every string of the beam.
-        ranks = sorted((rank, place) for place in range(len(begins)) for rank in range(each))[:count]
-        return [[*begins[place], int(nexts[place, rank])] for place, rank in sorted((p, r) for r, p in ranks)]
-
-    for _ in range(iterations):
-        strings, texts = [], []
-        while len(strings) < attack.candidates:
-            proposed = grown(attack.candidates - len(strings))
-            ((alive, written),) = survivors(victim.vocabulary, [(slot, np.array(proposed))])
-            strings += [string for string, lives in zip(proposed, alive, strict=True) if lives]
-            texts += [text for text, lives in zip(written, alive, strict=True) if lives]
-        cost += sum(2 * victim.parameters * (slot.tokens - attack.length + len(string)) for string in strings)
-        values = []
-        for text in texts:
-            logits = victim.logits(example.text(text))
-            values.append(logits[example.label] - logits[1 - example.label])
-        for string, value in zip(strings, values, strict=True):
-            if value < 0:
-                return tuple(string), cost
-        if min(values) < best_margin:
-            best, best_margin = strings[int(np.argmin(values))], min(values)
-        kept = sorted(np.argsort(values, kind="stable")[: attack.width])
-        beam = [strings[place] for place in kept]
-    return tuple(best), cost
 
 
 def test_strings_grow_to_their_length_and_begin_anew():

@@ -6,18 +6,19 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from plain import plain_beast
 from scipy.stats import chisquare
 from victims import DECODERS, byte_level_tokenizer, save_checkpoint
 
 from holdfast.benchmark import Settings, attack_examples, get_attack, load_victim, score
 from holdfast.benchmark.attacks import attack_parameters, recorded_attack
 from holdfast.benchmark.attacks.beast_lm import BeastLM
-from holdfast.benchmark.engine import Engine, _stream
+from holdfast.benchmark.engine import Engine
 from holdfast.benchmark.iteration import dearest_iteration
 from holdfast.benchmark.model_proposal import ModelProposal, guided_by
 from holdfast.benchmark.plan import plan
 from holdfast.benchmark.proposal import TokenStatistics, proposal_for
-from holdfast.benchmark.slot import prepare_slot, survivors
+from holdfast.benchmark.slot import prepare_slot
 from holdfast.tasks import CheckpointError, Example, UsageError, get_task
 
 BUDGET = 4e8
@@ -108,53 +109,19 @@ def test_tokens_are_drawn_as_often_as_they_are_likely_and_none_twice(proposal, v
 
 def test_it_takes_the_path_of_a_plain_implementation_and_costs_what_that_would(victim, model, proposal, small):
     """Every string on its own, every pass over the whole text, every pass charged."""
+    ids = victim.vocabulary.ids
+
+    def next_tokens(slot, string, count, rng):
+        noisy = plainly(model, victim, [*slot.prefix, *string]) + rng.gumbel(size=len(ids))
+        return ids[np.argsort(-noisy, kind="stable")[:count]].tolist()
+
     records = attack_examples(victim, EXAMPLES, small, budget=BUDGET, proposal=proposal)
     assert any(record.break_cost for record in records)
     assert any(record.clean_correct and record.iterations > 4 for record in records), "the search begins anew"
     for example, record in zip(EXAMPLES, records, strict=True):
         if record.clean_correct:
-            best, cost = plain_beast(victim, model, example, small, record.iterations)
+            best, cost = plain_beast(victim, example, small, record.iterations, next_tokens, model.parameters)
             assert (best, cost) == (record.attack_tokens, record.cost)
-
-
-def plain_beast(victim, model, example, attack, iterations):
-    slot = prepare_slot(example, victim.vocabulary, attack.length, victim.context)
-    rng = np.random.default_rng(_stream(0, "examples", attack.name, "suffix", example.id))
-    around, ids = len(slot.prefix) + len(slot.suffix), victim.vocabulary.ids
-    beam, best, best_margin, cost = [], None, np.inf, 0
-
-    def drawn(string, count):
-        noisy = plainly(model, victim, [*slot.prefix, *string]) + rng.gumbel(size=len(ids))
-        return ids[np.argsort(-noisy, kind="stable")[:count]].tolist()
-
-    def grown(count):
-        begins = beam if beam and len(beam[0]) < attack.length else [[token] for token in drawn([], attack.width)]
-        each = -(-count // len(begins))
-        nexts = [drawn(string, each) for string in begins]
-        ranks = sorted((rank, place) for place in range(len(begins)) for rank in range(each))[:count]
-        return [[*begins[place], nexts[place][rank]] for place, rank in sorted((p, r) for r, p in ranks)]
-
-    for _ in range(iterations):
-        asked = [len(beam[0])] * len(beam) if beam and len(beam[0]) < attack.length else [0] + [1] * attack.width
-        cost += sum(2 * model.parameters * (around + length) for length in asked)
-        strings, texts = [], []
-        while len(strings) < attack.candidates:
-            proposed = grown(attack.candidates - len(strings))
-            ((alive, written),) = survivors(victim.vocabulary, [(slot, np.array(proposed))])
-            strings += [string for string, lives in zip(proposed, alive, strict=True) if lives]
-            texts += [text for text, lives in zip(written, alive, strict=True) if lives]
-        cost += sum(2 * victim.parameters * (around + len(string)) for string in strings)
-        values = []
-        for text in texts:
-            logits = victim.logits(example.text(text))
-            values.append(logits[example.label] - logits[1 - example.label])
-        for string, value in zip(strings, values, strict=True):
-            if value < 0:
-                return tuple(string), cost
-        if min(values) < best_margin:
-            best, best_margin = strings[int(np.argmin(values))], min(values)
-        beam = [strings[place] for place in sorted(np.argsort(values, kind="stable")[: attack.width])]
-    return tuple(best), cost
 
 
 def test_records_do_not_depend_on_batch_size_or_order(victim, proposal, small):
