@@ -65,7 +65,8 @@ def sweep(
     asked = read_sweep(file)
     attacks = chosen_attacks(asked.attacks, asked.positions)
     check_proposal(attacks, asked.proposal)
-    folders = _folders(folder or Path("scores") / file.stem, asked.models)
+    root = folder or Path("scores") / file.stem
+    folders = _folders(root, asked.models)
     tasks = [get_task(name) for name in asked.task_names]
     evaluations = dict(
         zip(asked.task_names, read_evaluations(tasks, asked.settings, mirror, accept_other_data), strict=True)
@@ -99,7 +100,7 @@ def sweep(
         out.print_json(json.dumps([result.model_dump(mode="json") for result in results]))
     else:
         out.print(_table(results))
-        out.print(f"Results and traces are in {folder or Path('scores') / file.stem}", markup=False, soft_wrap=True)
+        out.print(f"Results and traces are in {root}", markup=False, soft_wrap=True)
     if failures:
         err.print(f"{len(failures)} of {len(folders)} models failed:", style="red")
         for model, error in failures.items():
