@@ -1,11 +1,12 @@
 """What a score would cost and take, before it is run: the dry run.
 
 Costs follow from the tokenized examples alone. Time and memory are measured, on one batch of candidates of a middling
-and of the longest example, and scaled to the case that every example holds for the whole budget; a victim that breaks
-takes less.
+and of the longest example, and on what a language model that guides the attack is asked about the longest. They are
+scaled to the case that every example holds for the whole budget; a victim that breaks takes less.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,15 @@ import psutil
 import torch
 
 from ..tasks import EvaluationSet
-from .attacks import Attack
+from .attacks import Attack, GuidedAttack
 from .batch import BatchSize
 from .budget import TIERS, forward_cost
-from .iteration import dearest_iteration
+from .iteration import dearest_iteration, proposing_cost
 from .machine import peak_memory
-from .pass_base import Prepared, Unit
+from .pass_base import Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
+from .proposal import proposal_for
 from .settings import Settings
 from .slot import Slot, prepare_slot
 from .victim import Victim
@@ -30,8 +32,9 @@ from .victim import Victim
 class Plan:
     """A score that has not been run. Costs are FLOP per example, for an example of median length.
 
-    iterations: whole iterations that fit each tier up to the budget. seconds: at most, if nothing breaks.
-    memory: peak bytes with one batch of the longest example; available: bytes free now.
+    proposing_cost: of an iteration, for the passes of the language model that guides the attack; proposing_seconds:
+    what these take. iterations: whole iterations that fit each tier up to the budget. seconds: at most, if nothing
+    breaks. memory: peak bytes with one batch of the longest example; available: bytes free now.
     """
 
     examples: int
@@ -41,6 +44,8 @@ class Plan:
     longest_tokens: int
     forward_cost: int
     iteration_cost: int
+    proposing_cost: int
+    proposing_seconds: float
     iterations: dict[float, int]
     candidates_per_second: float
     seconds: float
@@ -55,9 +60,14 @@ def plan(
     settings: Settings,
     *,
     position: Position = OFFICIAL_POSITION,
+    proposal: Victim | None = None,
     batch_size: int | None = None,
 ) -> Plan:
-    """Work out a score without running it. Raises: CheckpointError when the victim cannot be attacked."""
+    """Work out a score without running it. proposal: the language model of an attack that is guided by one.
+
+    Raises: CheckpointError when the victim cannot be attacked, or the proposal does not fit it; UsageError when one is
+    lacking.
+    """
     examples = evaluation.examples[: settings.examples]
     slots = [prepare_slot(each, victim.vocabulary, attack.length, victim.context, position) for each in examples]
     slots.sort(key=lambda slot: slot.tokens)
@@ -68,19 +78,13 @@ def plan(
 
     def rate(slot: Slot) -> float:
         """Candidates per second."""
-        prepared: Prepared = passes.prepare(slot)
         strings = victim.vocabulary.draw(np.random.default_rng(0), batch.rows, attack.length)
-        passes.logits([Unit(prepared, strings)])
-        if victim.device.type == "cuda":
-            torch.cuda.synchronize(victim.device)
-        started, done = time.perf_counter(), 0
-        while done == 0 or time.perf_counter() - started < 1.0:
-            passes.logits([Unit(prepared, strings)]).cpu()
-            done += batch.rows
-        return done / (time.perf_counter() - started)
+        unit = Unit(passes.prepare(slot), strings)
+        return batch.rows / _seconds(lambda: passes.logits([unit]).cpu())
 
     middling_rate, longest_rate = rate(middling), rate(longest)
-    candidates = sum(_candidates(victim, attack, slot, settings.budget) for slot in slots)
+    proposing = _proposing_seconds(victim, attack, longest, proposal) if isinstance(attack, GuidedAttack) else 0.0
+    iterations = sum(int(settings.budget // _iteration_cost(victim, attack, slot)) for slot in slots)
     tiers = [tier for tier in TIERS if tier < settings.budget] + [settings.budget]
     iteration = _iteration_cost(victim, attack, middling)
     return Plan(
@@ -91,9 +95,11 @@ def plan(
         longest_tokens=longest.tokens,
         forward_cost=forward_cost(victim.parameters, middling.tokens),
         iteration_cost=iteration,
+        proposing_cost=_proposing_cost(attack, middling),
+        proposing_seconds=proposing,
         iterations={tier: int(tier // iteration) for tier in tiers},
         candidates_per_second=middling_rate,
-        seconds=candidates / min(middling_rate, 2 * longest_rate),
+        seconds=iterations * (attack.candidates / min(middling_rate, 2 * longest_rate) + proposing),
         memory=peak_memory(victim.device),
         available=_available(victim.device),
     )
@@ -103,8 +109,31 @@ def _iteration_cost(victim: Victim, attack: Attack, slot: Slot) -> int:
     return dearest_iteration(attack, victim.parameters, slot.tokens)
 
 
-def _candidates(victim: Victim, attack: Attack, slot: Slot, budget: float) -> int:
-    return int(budget // _iteration_cost(victim, attack, slot)) * attack.candidates
+def _proposing_cost(attack: Attack, slot: Slot) -> int:
+    """FLOP of asking for the last token, which is the dearest."""
+    if not isinstance(attack, GuidedAttack):
+        return 0
+    return proposing_cost(attack, slot.tokens - attack.length, (attack.width, attack.length - 1))
+
+
+def _proposing_seconds(victim: Victim, attack: GuidedAttack, slot: Slot, model: Victim | None) -> float:
+    """The same, in seconds."""
+    proposal = proposal_for(attack, victim, list, model)
+    assert proposal is not None
+    prepared, rng = proposal.prepare(slot), np.random.default_rng(0)
+    asked = [victim.vocabulary.draw(rng, *ask) for ask in attack.asks(attack.width, attack.length - 1)]
+    each = attack.candidates // attack.width
+    return _seconds(lambda: [proposal.next_tokens(prepared, strings, each, rng) for strings in asked])
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    """What a call takes that ends with its numbers on the processor, after a first one; the mean over a second."""
+    run()
+    started, times = time.perf_counter(), 0
+    while times == 0 or time.perf_counter() - started < 1.0:
+        run()
+        times += 1
+    return (time.perf_counter() - started) / times
 
 
 def _available(device: torch.device) -> int:

@@ -115,7 +115,7 @@ def score(
         here = where.loaded_here(model, proposal)
         guided: list[tuple[Attack, Position]] = [(here.guided(each), place) for each, place in attacks]
         victims = [here.executor(each).model for each in chosen]
-        _show_plan(victims, evaluations, guided, settings, batch_size, as_json)
+        _show_plan(victims, evaluations, guided, settings, here.proposal, batch_size, as_json)
         return
     results = []
     with where.host(model, proposal) as host:
@@ -168,6 +168,7 @@ def _show_plan(
     evaluations: "list[EvaluationSet]",
     attacks: "Sequence[tuple[Attack, Position]]",
     settings: "Settings",
+    proposal: "Victim | None",
     batch_size: int | None,
     as_json: bool,
 ) -> None:
@@ -179,7 +180,7 @@ def _show_plan(
         (
             evaluation.task,
             title(attack, place),
-            plan(victim, evaluation, attack, settings, position=place, batch_size=batch_size),
+            plan(victim, evaluation, attack, settings, position=place, proposal=proposal, batch_size=batch_size),
         )
         for victim, evaluation in zip(victims, evaluations, strict=True)
         for attack, place in attacks
@@ -199,6 +200,9 @@ def _show_plan(
         table.add_row("parameters", f"{each.parameters:,}")
         table.add_row("forward pass", f"{format_flop(each.forward_cost)} = {format_gpu_time(each.forward_cost)}")
         table.add_row("iteration", f"{format_flop(each.iteration_cost)} = {format_gpu_time(each.iteration_cost)}")
+        if each.proposing_cost:
+            asked = f"{format_flop(each.proposing_cost)} of it; {1000 * each.proposing_seconds:,.3g} ms, measured now"
+            table.add_row("proposal", asked)
         fits = ", ".join(f"{count:,} at {format_gpu_time(tier)}" for tier, count in each.iterations.items())
         table.add_row("iterations", fits)
         table.add_row("rate", f"{each.candidates_per_second:,.0f} strings/s, measured now")

@@ -176,11 +176,25 @@ def test_a_score_names_the_proposal_and_counts_its_passes(victim, model, tmp_pat
         score(victim, task.evaluation(), replace(attack, proposal_digest="0" * 64), settings, tmp_path, proposal=model)
 
 
-def test_a_dry_run_counts_the_proposals_cost(victim, model):
-    task, settings = get_task("password-match"), Settings("custom", 4, 2e9)
-    guided = plan(victim, task.evaluation(), guided_by(get_attack("beast_lm"), model), settings)
+def test_a_dry_run_counts_what_the_proposal_costs_and_takes(victim, model):
+    task, settings = get_task("password-match"), Settings("custom", 1, 2e11)
+    guided = plan(victim, task.evaluation(), guided_by(get_attack("beast_lm"), model), settings, proposal=model)
     alone = plan(victim, task.evaluation(), get_attack("beast"), settings)
-    assert guided.iteration_cost - alone.iteration_cost == 15 * 2 * model.parameters * (guided.median_tokens - 1)
+    assert guided.proposing_cost == 15 * 2 * model.parameters * (guided.median_tokens - 1)
+    assert guided.iteration_cost - alone.iteration_cost == guided.proposing_cost
+    assert (alone.proposing_cost, alone.proposing_seconds) == (0, 0)
+    assert guided.proposing_seconds > 0
+    scoring = 225 / guided.candidates_per_second
+    iterations = guided.iterations[settings.budget]
+    assert iterations > 1
+    assert guided.seconds >= 0.999 * iterations * (scoring + guided.proposing_seconds)
+
+
+def test_a_dry_run_refuses_a_proposal_that_does_not_fit(victim):
+    task, settings = get_task("password-match"), Settings("custom", 1, 2e9)
+    attack = guided_by(get_attack("beast_lm"), victim)
+    with pytest.raises(CheckpointError, match="is a classifier, and only a causal language model can propose"):
+        plan(victim, task.evaluation(), attack, settings, proposal=victim)
 
 
 def test_what_was_executed_includes_the_proposals_passes(victim, model, small):

@@ -1,6 +1,7 @@
 """`--proposal` on the command line: where it is needed, where it is out of place, and that a score names it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ def test_a_dry_run_knows_what_the_proposal_costs(holdfast, model, tmp_path):
         return json.loads(done.out)[0]["iteration_cost"]
 
     assert iteration("--attack", "beast_lm", "--proposal", model) > iteration("--attack", "beast")
+    shown = holdfast(*ASKED, "--attack", "beast_lm", "--proposal", model, "--out", tmp_path / "out", "--dry-run").out
+    assert re.search(r"^ *proposal +\S+ FLOP of it; \S+ ms, measured now", shown, re.MULTILINE)
 
 
 def test_several_attacks_share_the_option(holdfast, model, tmp_path):
