@@ -11,6 +11,7 @@ from .terminal import err
 
 if TYPE_CHECKING:
     from ..benchmark.executor import Host, InThisProcess
+    from ..benchmark.forecast import Fleet
 
 EXECUTORS = ("process", "ray")
 
@@ -39,6 +40,19 @@ class Where:
     @property
     def on_ray(self) -> bool:
         return self.executor == "ray"
+
+    def fleet(self, *, card: bool) -> "Fleet":
+        """The workers of a plan, which asks no cluster. card: whether this machine, which they are like, has one.
+
+        Raises: UsageError for what cannot be planned here.
+        """
+        from ..benchmark.forecast import Fleet
+
+        if self.gpus_per_worker and not card:
+            raise UsageError(
+                "--gpus-per-worker is for cards, and --dry-run measures on this machine, which has none; leave it out."
+            )
+        return Fleet.of(self.workers or 1, (self.gpus_per_worker or 1.0) if card else 1.0)
 
     def cluster(self) -> AbstractContextManager[None]:
         """A context in which this process belongs to the cluster, if there is one to be used."""
@@ -79,7 +93,8 @@ class Where:
         from ..benchmark.executor import InThisProcess
         from ..submissions.victim_file import load_model
 
+        device = self.device or ("auto" if (self.gpus_per_worker or 0) > 1 else None)
         with err.status("loading the victim") if err.is_terminal else nullcontext():
-            victim = load_model(model, device=self.device, dtype=self.dtype)
-            guide = None if proposal is None else load_victim(proposal, device=self.device, dtype="float32")
+            victim = load_model(model, device=device, dtype=self.dtype)
+            guide = None if proposal is None else load_victim(proposal, device=device, dtype="float32")
         return InThisProcess(victim, guide, self.mirror, self.batch_size)

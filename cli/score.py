@@ -2,13 +2,10 @@
 
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from ..tasks import OFFICIAL_TASKS, UsageError, get_task, task_names
 from .compare import FailOn, Gate
@@ -29,15 +26,13 @@ from .options import (
     Workers,
     check_proposal,
     chosen_attacks,
-    title,
 )
 from .show import read_results
-from .terminal import duration, out, size
+from .terminal import out
 
 if TYPE_CHECKING:
-    from ..benchmark import Attack, Settings, Victim
+    from ..benchmark import Attack, Settings
     from ..benchmark.position import Position
-    from ..tasks import EvaluationSet
 
 
 def score(
@@ -85,6 +80,10 @@ def score(
     fail_on: FailOn = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cost, time and memory; attack nothing.")] = False,
+    price: Annotated[
+        float | None,
+        typer.Option("--price", min=0, help="With --dry-run: what an hour of a card costs, or of a machine without."),
+    ] = None,
 ) -> None:
     """Attack a checkpoint under a compute budget and record what it cost to break each example.
 
@@ -92,12 +91,18 @@ def score(
     """
     from ..benchmark import Settings, get_profile, parse_budget
     from ..benchmark.attacks import full_name
+    from .dry_run import measured, show_plans
     from .scoring import read_evaluations, score_on
     from .show import table_of
 
     where = Where(executor, workers, gpus_per_worker, address, device, dtype, batch_size, mirror)
-    if dry_run and where.on_ray:
-        raise UsageError("--dry-run measures on this machine; leave out --executor ray.")
+    if dry_run and where.on_ray and workers is None:
+        raise UsageError(
+            "--dry-run measures on this machine and asks no cluster; say with --workers how many there will be, or "
+            "leave out --executor ray."
+        )
+    if price is not None and not dry_run:
+        raise UsageError("--price is for a plan; add --dry-run, or leave it out.")
     if task:
         settings = Settings.of(
             get_profile(profile), examples=examples, budget=None if budget is None else parse_budget(budget), seed=seed
@@ -114,8 +119,11 @@ def score(
     if dry_run:
         here = where.loaded_here(model, proposal)
         guided: list[tuple[Attack, Position]] = [(here.guided(each), place) for each, place in attacks]
+        asked = where.on_ray or price is not None
+        fleet = where.fleet(card=here.model.device.type == "cuda") if asked else None
         victims = [here.executor(each).model for each in chosen]
-        _show_plan(victims, evaluations, guided, settings, here.proposal, batch_size, as_json)
+        plans = measured(victims, evaluations, guided, settings, here.proposal, batch_size)
+        show_plans(plans, fleet, price, as_json=as_json)
         return
     results = []
     with where.host(model, proposal) as host:
@@ -161,53 +169,3 @@ def folder_name(model: str) -> str:
     path = Path(model).expanduser()
     name = path.resolve().name if path.is_dir() else path.stem if path.is_file() else model.replace("/", "--")
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:80]
-
-
-def _show_plan(
-    victims: "list[Victim]",
-    evaluations: "list[EvaluationSet]",
-    attacks: "Sequence[tuple[Attack, Position]]",
-    settings: "Settings",
-    proposal: "Victim | None",
-    batch_size: int | None,
-    as_json: bool,
-) -> None:
-    from ..benchmark import format_gpu_time
-    from ..benchmark.budget import format_flop
-    from ..benchmark.plan import plan
-
-    plans = [
-        (
-            evaluation.task,
-            title(attack, place),
-            plan(victim, evaluation, attack, settings, position=place, proposal=proposal, batch_size=batch_size),
-        )
-        for victim, evaluation in zip(victims, evaluations, strict=True)
-        for attack, place in attacks
-    ]
-    if as_json:
-        out.print_json(json.dumps([{"task": task, "attack": attack, **asdict(each)} for task, attack, each in plans]))
-        return
-    for task, attack, each in plans:
-        table = Table(title=f"{task} × {attack}", title_justify="left", title_style="bold", box=None, show_header=False)
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column()
-        truncated = f", {each.truncated} shortened to fit the context" if each.truncated else ""
-        table.add_row(
-            "examples",
-            f"{each.examples} of {each.median_tokens} tokens (median; longest {each.longest_tokens}){truncated}",
-        )
-        table.add_row("parameters", f"{each.parameters:,}")
-        table.add_row("forward pass", f"{format_flop(each.forward_cost)} = {format_gpu_time(each.forward_cost)}")
-        table.add_row("iteration", f"{format_flop(each.iteration_cost)} = {format_gpu_time(each.iteration_cost)}")
-        if each.proposing_cost:
-            asked = f"{format_flop(each.proposing_cost)} of it; {1000 * each.proposing_seconds:,.3g} ms, measured now"
-            table.add_row("proposal", asked)
-        fits = ", ".join(f"{count:,} at {format_gpu_time(tier)}" for tier, count in each.iterations.items())
-        table.add_row("iterations", fits)
-        table.add_row("rate", f"{each.candidates_per_second:,.0f} strings/s, measured now")
-        table.add_row("time", f"at most {duration(each.seconds)}, if every example holds; less for what breaks")
-        table.add_row("memory", f"{size(each.memory)} at the peak, measured now; {size(each.available)} free")
-        out.print(table)
-        out.print()
-    out.print(f"At most {duration(sum(each.seconds for *_, each in plans))} in all. Nothing was attacked.")

@@ -38,7 +38,9 @@ from holdfast.tasks import HoldfastError, UsageError
 
 PROMPTS = (60, 300)
 ROUNDS = 6
-"""Rounds before anything is timed; attacks that score ahead reach their full width in five."""
+"""Rounds before anything is timed, where they do not take too long; attacks that score ahead reach their full width in
+five.
+"""
 UNLIMITED = 1e30
 """FLOP per example that no measurement spends."""
 
@@ -70,7 +72,10 @@ class Measured:
 def measure(
     shape: str, victim: Victim, attack_name: str, tokens: int, *, examples: int, seconds: float, matrix_rate: float
 ) -> Measured:
-    """Attack for so many seconds, once the batch size is found. Raises: UsageError where too few examples fill it."""
+    """Attack for so many seconds, once the batch size is found or was searched for three times as long.
+
+    Raises: UsageError where an example does not hold.
+    """
     attack = get_attack(attack_name)
     texts = prompts(victim, tokens, examples)
     proposal = proposal_for(attack, victim, lambda: [text.text() for text in texts])
@@ -80,8 +85,8 @@ def measure(
     for number, finished in enumerate(rounds, start=1):
         if finished:
             raise UsageError(f"An example of the shape {shape} was broken or answered wrongly; its time says nothing.")
-        settled = engine.batch.next_rows == engine.batch.rows
-        if number >= ROUNDS and (settled or time.perf_counter() - started > 3 * seconds):
+        settled = number >= ROUNDS and engine.batch.next_rows == engine.batch.rows
+        if settled or (number > 1 and time.perf_counter() - started > 3 * seconds):
             break
     clock = clock_of(victim.device)
     candidates, executed, before, begun = engine.candidates, engine.executed, engine.stopwatch.seconds(), clock()
@@ -163,7 +168,7 @@ def measure_all(asked: argparse.Namespace) -> dict[str, Any]:
                         victim,
                         attack,
                         tokens,
-                        examples=asked.examples or (512 if device.type == "cuda" else 16),
+                        examples=asked.examples or (512 if device.type == "cuda" else 8),
                         seconds=asked.seconds,
                         matrix_rate=report["matrix_rate"],
                     )
@@ -188,7 +193,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="the folder of a tokenizer")
     parser.add_argument("--device", help="a torch device; a card where there is one")
     parser.add_argument("--dtype", help="float32, bfloat16 or float16; by default as holdfast score chooses")
-    parser.add_argument("--examples", type=int, help="512 on a card, 16 on a CPU: enough to fill its batches")
+    parser.add_argument("--examples", type=int, help="512 on a card, 8 on a CPU: enough to fill its batches")
     parser.add_argument("--seconds", type=float, default=10.0, help="of every measurement")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()

@@ -173,6 +173,27 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(holdfast, checkpoi
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_says_what_workers_like_this_machine_would_take_and_cost(holdfast, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dry = ("score", checkpoint(), *FEW, "--attack", "random_token", "--dry-run", "--batch-size", "8", "--device", "cpu")
+    fleet = ("--executor", "ray", "--workers", "3", "--price", "1e9")
+    outcome = holdfast(*dry, *fleet)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.search(
+        r"On 3 workers like this machine at most .+: .+ hours to pay for, .+ at 1e\+09 each\.", outcome.out
+    )
+    (plan,) = json.loads(holdfast(*dry, *fleet, "--json").out)
+    # Four examples on three workers: one has two of them.
+    assert plan["workers_seconds"] == pytest.approx(plan["seconds"] / 2)
+    assert plan["card_hours"] == pytest.approx(3 * plan["workers_seconds"] / 3600)
+    assert plan["money"] == pytest.approx(1e9 * plan["card_hours"])
+    (alone,) = json.loads(holdfast(*dry, "--price", "2", "--json").out)
+    assert (alone["workers"], alone["workers_seconds"]) == (1, alone["seconds"])
+    (plain,) = json.loads(holdfast(*dry, "--json").out)
+    assert not {"workers", "card_hours", "money"} & plain.keys()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_budget_below_one_iteration_is_noted(holdfast, checkpoint, tmp_path):
     arguments = (*FEW, "--budget", "1000FLOP", "--attack", "gcg", "--out", tmp_path / "out")
     outcome = holdfast("score", checkpoint(), *arguments)

@@ -14,7 +14,15 @@ FEW = ("--task", "password-match", "--examples", 2, "--budget", "1e7FLOP")
         (("--workers", 2), "--workers is for a run on a cluster; add --executor ray"),
         (("--address", "auto"), "--address is for a run on a cluster; add --executor ray"),
         (("--executor", "slurm"), "There is no executor 'slurm'; choose one of process, ray."),
-        (("--executor", "ray", "--dry-run"), "--dry-run measures on this machine; leave out --executor ray."),
+        (
+            ("--executor", "ray", "--dry-run"),
+            "--dry-run measures on this machine and asks no cluster; say with --workers",
+        ),
+        (("--price", "2"), "--price is for a plan; add --dry-run, or leave it out."),
+        (
+            ("--executor", "ray", "--workers", 2, "--gpus-per-worker", 1, "--device", "cpu", "--dry-run"),
+            "--gpus-per-worker is for cards, and --dry-run measures on this machine, which has none",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(holdfast, checkpoint, tmp_path, options, sentence) -> None:
