@@ -23,14 +23,15 @@ import torch
 from ..tasks import CheckpointError, Example, UsageError
 from .attacks import Attack, BeamAttack, GuidedAttack, RestartingAttack, Search, SlotGradient
 from .batch import BatchSize, out_of_memory
+from .candidate_runs import batches
 from .iteration import iteration_cost
 from .outcome import Progress, Record, Tally
-from .pass_base import Passes, Prepared, Stem, Unit
+from .pass_base import Passes, Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
 from .proposal import Proposal
+from .screening import Bar, Lookover, scorer_for
 from .slot import Slot, prepare_slot, survivors
-from .stems import Piece, cut
 from .stopwatch import Stopwatch
 from .victim import Victim, one_thread_on_cpu
 
@@ -48,7 +49,6 @@ AHEAD = (16, 256)
 """Strings of a non-adaptive attack scored at once for one example: at first, and at most."""
 
 
-Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
@@ -67,11 +67,10 @@ class _Lane:
     """One example under attack.
 
     stale: iterations since the search last got further. abandoned: the best string of searches that were given up.
-    stems: of the strings `begun` (stems, tokens), which the next candidates may begin with.
     """
 
     slot: Slot
-    prepared: Prepared
+    ready: Lookover
     search: Search
     clean_logits: np.ndarray
     best_margin: float = np.inf
@@ -84,8 +83,6 @@ class _Lane:
     wanted: int = 0
     strings: list[np.ndarray] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    begun: np.ndarray | None = None
-    stems: list[Stem] | None = None
 
     def iteration_cost(self, victim: Victim, attack: Attack, candidates: int) -> int:
         beam = self.search.beam.shape
@@ -97,7 +94,8 @@ class Engine:
 
     budget: FLOP per example; only whole iterations that fit are run. task: names the random streams, with the seed.
     position: where in a text the string goes. proposal: for attacks that grow their strings.
-    batch_size: sequences per forward pass; found automatically when None.
+    batch_size: sequences per forward pass; found automatically when None. look_over: whether candidates are looked over
+    in bfloat16 before those that matter are run in float32; where that is faster when None.
     """
 
     def __init__(
@@ -111,6 +109,7 @@ class Engine:
         position: Position = OFFICIAL_POSITION,
         proposal: Proposal | None = None,
         batch_size: int | None = None,
+        look_over: bool | None = None,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         if not attack.adaptive and attack.candidates != 1:
@@ -134,6 +133,7 @@ class Engine:
         self.position: Position = position
         self.passes: Passes = passes_for(victim)
         self.batch = BatchSize(batch_size, victim.device)
+        self.scorer = scorer_for(victim, self.passes, self.batch, look_over=look_over)
         self.stopwatch = Stopwatch()
         self.candidates = 0
         """Strings scored so far, those scored ahead of a success included."""
@@ -142,7 +142,7 @@ class Engine:
     @property
     def executed(self) -> float:
         """FLOP really executed so far, the proposal's included."""
-        return self.passes.executed + (0.0 if self.proposal is None else self.proposal.executed)
+        return self.scorer.executed + (0.0 if self.proposal is None else self.proposal.executed)
 
     def run(self, examples: Sequence[Example]) -> Iterator[Record]:
         """Attack examples and yield a record for each as soon as it is finished, longest examples first.
@@ -208,8 +208,8 @@ class Engine:
         if int(logits.argmax()) != example.label:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
         rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, self.position, example.id))
-        prepared = self._within_memory(lambda: self.passes.prepare(slot))
-        return _Lane(slot, prepared, self._search(slot, rng), logits)
+        ready = self._within_memory(lambda: self.scorer.prepare(slot))
+        return _Lane(slot, ready, self._search(slot, rng), logits)
 
     def _search(self, slot: Slot, rng: np.random.Generator) -> Search:
         if self.proposal is None or not isinstance(self.attack, BeamAttack):
@@ -266,8 +266,8 @@ class Engine:
     def _gradients_of(self, lanes: Sequence[_Lane]) -> None:
         # A row with its backward pass takes the memory of several rows without.
         rows = max(1, self.batch.rows // 8)
-        for batch in _batches(lanes, lambda lane: lane.slot, rows):
-            units = [Unit(lane.prepared, lane.search.best[None]) for lane in batch]
+        for batch in batches(lanes, lambda lane: lane.slot, rows):
+            units = [Unit(lane.ready.exact.prepared, lane.search.best[None]) for lane in batch]
             for lane, unit, values in zip(batch, units, self.passes.slot_gradient(units), strict=True):
                 lane.search.gradient = SlotGradient(
                     values, self._gradient_alone(unit), self.victim.vocabulary, lane.search.best
@@ -303,55 +303,22 @@ class Engine:
         """Logits (n, 2) of every lane's candidates."""
         strings = [np.concatenate(lane.strings) for lane in lanes]
         self.candidates += sum(len(rows) for rows in strings)
-        return self._within_memory(lambda: self._logits_of(lanes, strings))
+        ready = [lane.ready for lane in lanes]
+        beginnings = [self._beginnings(lane) for lane in lanes]
+        bars = [self._bar(lane) for lane in lanes]
+        return self._within_memory(lambda: self.scorer.logits(ready, strings, beginnings, bars))
 
-    def _logits_of(self, lanes: Sequence[_Lane], strings: Sequence[np.ndarray]) -> list[np.ndarray]:
-        logits = [np.zeros((len(rows), 2), dtype=np.float32) for rows in strings]
-        self._run_beginnings(lanes)
-        # Pieces of the same width, filled up to a power of two, and as many tokens to run share batches.
-        pieces: dict[tuple[int, int, int], list[tuple[int, Piece]]] = {}
-        for i, (lane, rows) in enumerate(zip(lanes, strings, strict=True)):
-            for piece in self._cut(lane, rows):
-                key = (min(self.batch.rows, _power_of_two(len(piece.rows))), rows.shape[1], piece.shared)
-                pieces.setdefault(key, []).append((i, piece))
-        for (width, length, shared), alike in pieces.items():
-            # The batch may have become smaller since the pieces were cut.
-            for batch in _batches(alike, lambda item: lanes[item[0]].slot, max(1, self.batch.rows // width)):
-                units = [
-                    Unit(lanes[i].prepared, _filled(strings[i][piece.rows], width), _stem(lanes[i], piece), shared)
-                    for i, piece in batch
-                ]
-                tail = length - shared + len(units[0].prepared.slot.suffix)
-                with self.batch.timed(len(batch) * width, tail):
-                    scored = self.passes.logits(units).cpu().numpy()
-                for (i, piece), own in zip(batch, scored, strict=True):
-                    logits[i][piece.rows] = own[: len(piece.rows)]
-        return logits
+    def _beginnings(self, lane: _Lane) -> np.ndarray | None:
+        """Strings that a lane's candidates may begin like: (strings, tokens)."""
+        if not self.attack.adaptive:
+            return None
+        return lane.search.beam if isinstance(self.attack, BeamAttack) else lane.search.best[None]
 
-    def _run_beginnings(self, lanes: Sequence[_Lane]) -> None:
-        """Stems for every lane whose candidates may begin like strings that have not been run."""
-        lacking: dict[tuple[int, ...], list[_Lane]] = {}
-        for lane in lanes if self.attack.adaptive else ():
-            strings = lane.search.beam if isinstance(self.attack, BeamAttack) else lane.search.best[None]
-            if lane.begun is None or not np.array_equal(strings, lane.begun):
-                lane.begun, lane.stems = strings, None
-                if strings.size:
-                    lacking.setdefault(strings.shape, []).append(lane)
-        for (count, _), alike in lacking.items():
-            for batch in _batches(alike, lambda lane: lane.slot, max(1, self.batch.rows // count)):
-                units = [Unit(lane.prepared, lane.begun) for lane in batch if lane.begun is not None]
-                stems = self.passes.stems(units)
-                if stems is not None:
-                    for place, lane in enumerate(batch):
-                        lane.stems = stems[place * count : (place + 1) * count]
-
-    def _cut(self, lane: _Lane, strings: np.ndarray) -> Iterator[Piece]:
-        """A lane's candidates in pieces that run together."""
-        if lane.stems is not None and lane.begun is not None:
-            return cut(strings, lane.begun, self.batch.rows)
-        width = min(self.batch.rows, AHEAD[1], _power_of_two(len(strings)))
-        rows = np.arange(len(strings))
-        return (Piece(rows[start : start + width]) for start in range(0, len(strings), width))
+    def _bar(self, lane: _Lane) -> Bar:
+        label = lane.slot.example.label
+        if isinstance(self.attack, BeamAttack):
+            return Bar(label, self.attack.width, np.inf, ROUNDING)
+        return Bar(label, 1, lane.best_margin, ROUNDING)
 
     def _within_memory(self, work: Callable[[], Made]) -> Made:
         """Do a round's work on the model, again with smaller batches when memory runs out."""
@@ -569,27 +536,3 @@ def _stream(seed: int, task: str, attack: str, position: Position, example_id: s
     where = "" if position == OFFICIAL_POSITION else f"\0{position}"
     key = f"{seed}\0{task}\0{attack}{where}\0{example_id}".encode()
     return int.from_bytes(hashlib.sha256(key).digest())
-
-
-def _batches(items: Sequence[Item], slot_of: Callable[[Item], Slot], size: int) -> Iterator[list[Item]]:
-    """Batches of items whose slots are followed by equally many tokens and preceded by about as many."""
-    groups: dict[int, list[Item]] = {}
-    for item in sorted(items, key=lambda item: len(slot_of(item).prefix)):
-        groups.setdefault(len(slot_of(item).suffix), []).append(item)
-    for group in groups.values():
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
-
-
-def _stem(lane: _Lane, piece: Piece) -> Stem | None:
-    return lane.stems[piece.stem] if lane.stems and piece.shared else None
-
-
-def _power_of_two(count: int) -> int:
-    """The smallest power of two that is not below `count`, at least 1."""
-    return 1 << max(0, count - 1).bit_length()
-
-
-def _filled(rows: np.ndarray, width: int) -> np.ndarray:
-    """Rows repeated up to `width`, so that all pieces of a batch have one shape."""
-    return rows if len(rows) == width else np.concatenate([rows, np.repeat(rows[:1], width - len(rows), axis=0)])

@@ -159,7 +159,7 @@ class EngineAttempt:
 
     @property
     def how(self) -> How:
-        return how_run(self._engine.victim, self._engine.passes.name, self._engine.batch.rows)
+        return how_run(self._engine.victim, self._engine.scorer.name, self._engine.batch.rows)
 
 
 def how_run(victim: Victim, passes: str, batch_size: int) -> How:

@@ -27,7 +27,7 @@ def only_the_last_token(block: nn.Module | None) -> Iterator[None]:
     if block is None:
         yield
         return
-    hook = block.register_forward_pre_hook(lambda _, inputs: (inputs[0][:, -1:], *inputs[1:]))
+    hook = block.register_forward_pre_hook(lambda _, inputs: (inputs[0][:, -1:].contiguous(), *inputs[1:]))
     try:
         yield
     finally:

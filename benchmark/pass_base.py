@@ -150,7 +150,8 @@ class PassesBase:
             return found[torch.arange(len(found), device=found.device), places.to(found.device)]
         assert self._head is not None
         hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
-        return self._head(hidden[torch.arange(len(hidden), device=hidden.device), places.to(hidden.device)])
+        read = hidden[torch.arange(len(hidden), device=hidden.device), places.to(hidden.device)]
+        return self._head(read.to(self._head.weight.dtype))
 
     def _ids(self, rows: Iterable[Sequence[int]]) -> Tensor:
         return torch.tensor(list(rows), dtype=torch.long, device=self.victim.device)

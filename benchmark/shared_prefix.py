@@ -157,7 +157,7 @@ def _attend(
     else:
         flat = query.view(units, rows, heads, tail, width).transpose(1, 2).reshape(units, heads, rows * tail, width)
         over_prefix, prefix_weight = _attention_with_weight(flat, prefix_key, prefix_value, masked, False, scale)
-        over_tail, tail_weight = _attention_with_weight(query, key, value, None, causal, scale)
+        over_tail, tail_weight = _attention_in_the_open(query, key, value, None, causal, scale)
         over_prefix = over_prefix.view(units, heads, rows, tail, width).transpose(1, 2)
         prefix_weight = prefix_weight.view(units, heads, rows, tail).transpose(1, 2)
         share = torch.sigmoid(prefix_weight - tail_weight.view(units, rows, heads, tail)).unsqueeze(-1)
@@ -186,24 +186,32 @@ def _attention_on_cpu(
     )
 
 
-def _attention_anywhere(
+def _attention_in_the_open(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
 ) -> tuple[Tensor, Tensor]:
-    scores = (query * scale) @ key.transpose(-1, -2)
+    """By plain products. Over a short tail that is faster than any fused kernel, as there is little to fuse."""
+    batch, heads, queries, width = query.shape
+    tokens = key.shape[2]
+    bias = torch.zeros(queries, tokens, device=query.device)
     if causal:
-        scores = scores + torch.full(scores.shape[-2:], float("-inf"), dtype=scores.dtype, device=scores.device).triu(1)
-    elif mask is not None:
-        scores = scores + mask
-    scores = scores.float()
-    weight = torch.logsumexp(scores, dim=-1)
-    return torch.exp(scores - weight.unsqueeze(-1)).to(value.dtype) @ value, weight
+        bias = torch.full_like(bias, float("-inf")).triu(1)
+    flat = [each.reshape(batch * heads, -1, width) for each in (query, key, value)]
+    if mask is not None:
+        bias = mask.float().expand(batch, heads, 1, tokens).reshape(batch * heads, 1, tokens)
+    scores = torch.baddbmm(bias, flat[0].float(), flat[1].float().transpose(1, 2), alpha=scale)
+    highest = scores.amax(dim=-1, keepdim=True)
+    shares = scores.sub_(highest).exp_()
+    total = shares.sum(dim=-1, keepdim=True)
+    found = torch.bmm((shares / total).to(value.dtype), flat[2])
+    weight = highest + total.log()
+    return found.view(batch, heads, queries, width), weight.view(batch, heads, queries)
 
 
 def _attention_with_weight(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Attention and the log-sum-exp of its scores: (..., queries, width) and (..., queries) float32."""
-    return (_attention_on_cpu if _fused_on(query) else _attention_anywhere)(query, key, value, mask, causal, scale)
+    return (_attention_on_cpu if _fused_on(query) else _attention_in_the_open)(query, key, value, mask, causal, scale)
 
 
 def _fused_on(query: Tensor) -> bool:

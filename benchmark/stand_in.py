@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
 from tokenizers.models import BPE
@@ -53,14 +54,28 @@ def save_shape(name: str, tokenizer: Path | None, folder: Path) -> Path:
 
 
 def load_shape(folder: Path, device: str | None, dtype: str | None) -> Victim:
-    """The classifier with a head that says label 0 to whatever ends as the prompts do, by a margin of about 20."""
+    """The classifier with a head that says label 0 to whatever ends as the prompts do, by a margin of about 20.
+
+    Margins of random strings differ by about 0.5, as those of a trained classifier do: between candidates that are all
+    alike an attack would have to settle ties.
+    """
     victim = load_victim(folder, device=device, dtype=dtype)
-    ids = victim.token_ids(prompts(victim, 60, 1)[0].text())
+    example = prompts(victim, 60, 1)[0]
+    generator = torch.Generator().manual_seed(0)
+    strings = victim.vocabulary.write(victim.vocabulary.draw(np.random.default_rng(0), 32, 10))
     models: list[Any] = [victim.model] if victim.exact else [victim.model, victim.judge]
     for model in models:
         with torch.inference_mode():
-            end = model.base_model(input_ids=ids).last_hidden_state[0, -1].float()
-        direction = 10 * end / end.square().sum()
+            ends = torch.stack(
+                [
+                    model.base_model(input_ids=victim.token_ids(example.text(string))).last_hidden_state[0, -1].float()
+                    for string in strings
+                ]
+            )
+        mean = ends.mean(dim=0)
+        sensitive = torch.randn(ends.shape[1], generator=generator).to(mean)
+        sensitive = sensitive - (sensitive @ mean) / mean.square().sum() * mean
+        direction = 10 * mean / mean.square().sum() + 0.25 * sensitive / (ends @ sensitive).std()
         model.score.weight.copy_(torch.stack([direction, -direction]).to(model.dtype))
     return victim
 

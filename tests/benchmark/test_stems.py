@@ -82,7 +82,8 @@ def test_units_behind_stems_of_several_examples_run_together(tmp_path):
     chosen = [beginning_alike(victim, example, 4) for example in EXAMPLES]
     ready = [(passes.prepare(slot), strings) for slot, strings in chosen]
     stems = passes.stems([Unit(prepared, strings[:2]) for prepared, strings in ready])
-    assert stems is not None and len(stems) == 6, "one for each row of each unit"
+    assert stems is not None
+    assert len(stems) == 6, "one for each row of each unit"
     units = [Unit(prepared, strings, stem, 4) for (prepared, strings), stem in zip(ready, stems[::2], strict=True)]
     expected = [full.logits([Unit(full.prepare(slot), strings)])[0].numpy() for slot, strings in chosen]
     np.testing.assert_allclose(passes.logits(units).numpy(), np.array(expected), atol=2e-5)
@@ -120,7 +121,7 @@ def test_shared_beginnings_save_work_and_change_no_record(monkeypatch, name, sha
 
     def run():
         proposal = proposal_for(attack, victim, lambda: [example.text() for example in examples], None)
-        engine = Engine(victim, attack, budget=4e9, task=TASK.name, proposal=proposal)
+        engine = Engine(victim, attack, budget=2e10, task=TASK.name, proposal=proposal)
         records = sorted(
             (record.example_id, record.break_cost, record.attack_string) for record in engine.run(examples)
         )
