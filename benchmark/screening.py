@@ -29,6 +29,8 @@ MOST = 8
 """Candidates of an iteration that are run again, at most, for each that is kept; two at least for each of a beam."""
 REMEMBERED = 64
 """Of an example's candidates that were run both ways, about so many of the last count in their mean difference."""
+LOOKED_OVER = "looked over in bfloat16"
+"""What results say of such a run."""
 NARROWEST = 256
 """Hidden size below which matrix products are too small a part of the work to make up for running some again."""
 
@@ -74,7 +76,7 @@ class Scorer:
 
     @property
     def name(self) -> str:
-        return self._exact.passes.name + ("" if self._rough is None else ", looked over in bfloat16")
+        return self._exact.passes.name + ("" if self._rough is None else f", {LOOKED_OVER}")
 
     @property
     def executed(self) -> float:
