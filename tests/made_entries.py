@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from holdfast.benchmark import TIERS, get_attack
+from holdfast.benchmark import OFFICIAL_ATTACKS, TIERS, get_attack
 from holdfast.benchmark.attacks import attack_parameters
 from holdfast.benchmark.budget import cost_of_iteration, forward_cost
 from holdfast.benchmark.digest import checkpoint_digest
@@ -51,7 +51,7 @@ def make_entry(
     slug: str = "made-up",
     *,
     checkpoints: dict[str, Checkpoint] | None = None,
-    attacks: Sequence[str] = ("random_token", "gcg"),
+    attacks: Sequence[str] = OFFICIAL_ATTACKS,
     examples: int = 10,
     budget: float = TIERS[1],
     **manifest: object,

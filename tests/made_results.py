@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from holdfast.benchmark import Result, get_attack
+from holdfast.benchmark import OFFICIAL_ATTACKS, Result, get_attack
 from holdfast.benchmark.attacks import attack_parameters
 
 HELD = None
@@ -27,7 +27,7 @@ def made(
 ) -> Result:
     """A result with an example per outcome: the break cost, HELD, or WRONG when clean. first: number of the first."""
     if parameters is None:
-        parameters = attack_parameters(get_attack(attack)) if attack in ("gcg", "random_token") else {}
+        parameters = attack_parameters(get_attack(attack)) if attack in OFFICIAL_ATTACKS else {}
     records = [
         {
             "id": f"e{number}",

@@ -32,7 +32,7 @@ def score_entry(
     attacks: Sequence[str] = ("random_token", "gcg"),
     change: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Score a bundled checkpoint with both official attacks and write the entry; its folder.
+    """Score a bundled checkpoint with two official attacks and write the entry; its folder.
 
     change: is done to the checkpoint first.
     """

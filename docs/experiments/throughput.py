@@ -110,7 +110,7 @@ def measure(
         candidates_per_second=round(done / total, 1),
         executed_flop_per_second=flop / total,
         share_of_matrix_rate=round(flop / total / matrix_rate, 4),
-        passes=engine.passes.name,
+        passes=engine.scorer.name,
         batch_size=engine.batch.rows,
         peak_memory=peak_memory(victim.device),
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import norm
 
-from holdfast.benchmark import OFFICIAL_ATTACKS, PROFILES, TIERS, Result, get_attack
+from holdfast.benchmark import PROFILES, TIERS, Result, get_attack
 from holdfast.benchmark.attacks import attack_parameters
 from holdfast.benchmark.curves import holds
 from holdfast.benchmark.results import AttackPart, ExamplePart, RunPart, Seconds, Summary, TaskPart, VictimPart
@@ -40,7 +40,7 @@ DROP = 0.15
 """Robust accuracy lost at the largest tier, where something changed."""
 WITHIN = 0.5
 """Correlation of the difficulty of an example under the two attacks, within a victim."""
-SCENARIOS: dict[str, tuple[str, ...]] = {"none": (), "both": OFFICIAL_ATTACKS, "gcg": ("gcg",)}
+SCENARIOS: dict[str, tuple[str, ...]] = {"none": (), "both": tuple(CURVES), "gcg": ("gcg",)}
 """Which attacks break more in the candidate, on the first task."""
 CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.85)
 TASKS = (1, 5)
@@ -171,7 +171,7 @@ def _result(task: str, attack: str, ease: np.ndarray, clean: np.ndarray, lowered
     )
 
 
-_ATTACKS = {name: get_attack(name) for name in OFFICIAL_ATTACKS}
+_ATTACKS = {name: get_attack(name) for name in CURVES}
 
 
 def _phi(base: Result, candidate: Result) -> float:

@@ -66,7 +66,7 @@ def test_attacks_that_are_not_official_stay_out():
     adversary = official_adversary(
         [
             made([10**12]),
-            made([10**9], attack="beast"),
+            made([10**9], attack="beast_lm"),
             made([10**9], parameters={"length": 20, "candidates": 128, "top_k": 256}),
         ]
     )
@@ -93,7 +93,7 @@ def test_results_that_do_not_belong_together_are_refused(other, said):
 
 def test_without_an_official_attack_there_is_no_official_adversary():
     with pytest.raises(RecordError, match="None of these results is of an official attack"):
-        official_adversary([made([HELD], attack="beast")])
+        official_adversary([made([HELD], attack="beast_lm")])
 
 
 def test_a_result_without_examples_is_refused():

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from made_entries import IN_REGISTRY, make_entry, on_hub
 
-from holdfast.benchmark import TIERS
+from holdfast.benchmark import OFFICIAL_ATTACKS, TIERS
 from holdfast.submissions.claims import claims_of
 from holdfast.submissions.declared import RegistryCheckpoint
 from holdfast.submissions.entry import Entry, Key, file_of
@@ -97,7 +97,7 @@ def test_every_task_attack_and_tier_has_a_task_id_of_its_own(entry: Entry) -> No
     ]
     ids = [result["dataset"]["task_id"] for result in results]
     assert len(set(ids)) == len(ids)
-    attacks = ("official-adversary", "gcg-suffix", "random_token-suffix")
+    attacks = ("official-adversary", *(f"{name}-suffix" for name in OFFICIAL_ATTACKS))
     assert set(ids) == {
         f"{task}/{attack}/{tier}"
         for task in ("password-match", "word-length")
@@ -133,15 +133,13 @@ def test_the_official_adversary_needs_every_official_attack(tmp_path: Path) -> N
 def test_a_section_shows_figures_command_and_digests(entry: Entry) -> None:
     section = card_section(entry, list(entry.manifest.tasks), "https://huggingface.co/datasets/a/b")
     rows = [line for line in section.splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 2 * 3
+    assert len(rows) == 2 + 2 * (1 + len(OFFICIAL_ATTACKS))
     assert {row.count("|") for row in rows} == {8}
     accuracy = claims_of(entry, "password-match")[0].robust[TIERS[1]]
     assert f"| {100 * accuracy.value:.1f} [" in rows[2]
     checkpoint = f"acme/classifier@{'a1' * 20}"
-    assert (
-        f"holdfast score {checkpoint} --task word-length --attack gcg --attack random_token "
-        "--examples 10 --budget 4e+11FLOP"
-    ) in section
+    attacks = " ".join(f"--attack {name}" for name in sorted(OFFICIAL_ATTACKS))
+    assert (f"holdfast score {checkpoint} --task word-length {attacks} --examples 10 --budget 4e+11FLOP") in section
     result = entry.results[Key("password-match", "gcg", "suffix")]
     assert result.victim.digest in section
     assert result.task.digest in section

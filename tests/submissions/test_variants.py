@@ -1,4 +1,4 @@
-"""Variants in an entry: BEAST, other lengths and other positions are submitted, checked, replayed and run again."""
+"""Variants in an entry: other lengths and other positions are submitted, checked, replayed and run again."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from scored_entries import BUDGET, EXAMPLES, TASK, score_entry
 
-from holdfast.benchmark import Settings, get_attack, load_victim, score
+from holdfast.benchmark import OFFICIAL_ATTACKS, Settings, get_attack, load_victim, score
 from holdfast.benchmark.results import read_result, result_json
 from holdfast.submissions.check import check_entry
 from holdfast.submissions.claims import claims_of
@@ -15,14 +15,14 @@ from holdfast.submissions.verdicts import Reproducing
 from holdfast.submissions.verify import Evaluations, Request, verify_entry
 from holdfast.tasks import get_task
 
-VARIANTS = [("beast", "suffix"), ("beast-25", "suffix"), ("gcg-20", "infix"), ("gcg", "prefix")]
+VARIANTS = [("beast-25", "suffix"), ("gcg-20", "infix"), ("gcg", "prefix")]
 KEYS = [Key(TASK, *variant) for variant in VARIANTS]
 
 
 @pytest.fixture(scope="module")
 def entry(tmp_path_factory) -> Path:
     """The sound entry with a result of every variant beside its official ones."""
-    folder = score_entry(tmp_path_factory.mktemp("registry"))
+    folder = score_entry(tmp_path_factory.mktemp("registry"), attacks=OFFICIAL_ATTACKS)
     victim = load_victim(folder.parents[1] / "checkpoints" / "small", device="cpu")
     victim.reference = "checkpoints/small"
     evaluation = get_task(TASK).evaluation()
@@ -49,7 +49,7 @@ def test_clean_accuracy_is_the_same_in_every_variant(entry) -> None:
 
 def test_variants_never_enter_the_official_adversary(entry) -> None:
     adversary, *others = claims_of(load_entry(entry), TASK)
-    assert set(adversary.attackers) == {"random_token", "gcg"}
+    assert set(adversary.attackers) == set(OFFICIAL_ATTACKS)
     assert {claim.attack for claim in others} > {"gcg-20-infix", "gcg-prefix", "beast-25-suffix"}
 
 
