@@ -53,7 +53,7 @@ class SlotGradient:
 
         values = values.nan_to_num(nan=torch.inf)
         places = torch.from_numpy(np.searchsorted(self.vocabulary.ids, self.current)).to(values.device)
-        values = values.scatter(1, places[:, None], torch.inf)
+        values.scatter_(1, places[:, None], torch.inf)
         lowest, chosen = values.topk(min(k + 1, values.shape[1]), largest=False, sorted=True)
         if lowest.shape[1] == k:
             return chosen, True
