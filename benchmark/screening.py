@@ -98,10 +98,16 @@ class Scorer:
         strings: per example (n, length). beginnings: per example the strings that they may begin like.
         """
         if self._rough is None:
-            exact = [Asked(both.exact, *each) for both, *each in zip(ready, strings, beginnings, strict=True)]
-            return self._exact.logits(exact)
-        rough = [Asked(both.rough, *each) for both, *each in zip(ready, strings, beginnings, strict=True) if both.rough]
-        logits = self._rough.logits(rough)
+            return self._exact.logits(
+                [Asked(both.exact, rows, begun) for both, rows, begun in zip(ready, strings, beginnings, strict=True)]
+            )
+        logits = self._rough.logits(
+            [
+                Asked(both.rough, rows, begun)
+                for both, rows, begun in zip(ready, strings, beginnings, strict=True)
+                if both.rough
+            ]
+        )
         known = [np.zeros(len(rows), dtype=bool) for rows in strings]
         while True:
             wanted = [self._doubtful(*each) for each in zip(ready, logits, known, bars, strict=True)]

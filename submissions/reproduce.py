@@ -15,9 +15,9 @@ from scipy.stats import binomtest
 from ..benchmark import attack_examples
 from ..benchmark.attacks import recorded_attack
 from ..benchmark.machine import device_name, software_versions
-from ..benchmark.screening import LOOKED_OVER
 from ..benchmark.proposal import proposal_for
 from ..benchmark.results import ExamplePart, Result
+from ..benchmark.screening import LOOKED_OVER
 from ..benchmark.victim import Victim
 from ..tasks import EvaluationSet
 from .evidence import Reproduction
