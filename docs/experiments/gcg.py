@@ -21,7 +21,7 @@ from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import get_task
 
 OUTPUT = Path(__file__).with_suffix(".json")
-EXAMPLES = slice(300, 360)
+EXAMPLES = slice(300, 340)
 BUDGET = 4e11
 TIERS = (4e9, 4e10, 4e11)
 CHECKPOINTS = [
@@ -79,6 +79,8 @@ def table(runs: Runs) -> Iterator[str]:
     )
     yield "|---|" + "---|" * (len(TIERS) + 1)
     for name in ATTACKS:
+        if not any(name in run for run in runs.values()):
+            continue
         both = [(runs[each]["gcg"], runs[each][name]) for each in CHECKPOINTS if name in runs.get(each, {})]
         cells = []
         for tier in TIERS:
