@@ -93,7 +93,9 @@ class Where:
         from ..benchmark.executor import InThisProcess
         from ..submissions.victim_file import load_model
 
-        device = self.device or ("auto" if (self.gpus_per_worker or 0) > 1 else None)
+        device = self.device
+        if device is None and (self.gpus_per_worker or 0) > 1:
+            device = "auto"
         with err.status("loading the victim") if err.is_terminal else nullcontext():
             victim = load_model(model, device=device, dtype=self.dtype)
             guide = None if proposal is None else load_victim(proposal, device=device, dtype="float32")

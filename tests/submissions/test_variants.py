@@ -15,14 +15,14 @@ from holdfast.submissions.verdicts import Reproducing
 from holdfast.submissions.verify import Evaluations, Request, verify_entry
 from holdfast.tasks import get_task
 
-VARIANTS = [("beast-25", "suffix"), ("gcg-20", "infix"), ("gcg", "prefix")]
+VARIANTS = [("beast", "suffix"), ("beast-25", "suffix"), ("gcg-20", "infix"), ("gcg", "prefix")]
 KEYS = [Key(TASK, *variant) for variant in VARIANTS]
 
 
 @pytest.fixture(scope="module")
 def entry(tmp_path_factory) -> Path:
     """The sound entry with a result of every variant beside its official ones."""
-    folder = score_entry(tmp_path_factory.mktemp("registry"), attacks=OFFICIAL_ATTACKS)
+    folder = score_entry(tmp_path_factory.mktemp("registry"))
     victim = load_victim(folder.parents[1] / "checkpoints" / "small", device="cpu")
     victim.reference = "checkpoints/small"
     evaluation = get_task(TASK).evaluation()
