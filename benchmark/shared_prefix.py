@@ -192,13 +192,13 @@ def _attention_in_the_open(
     """By plain products. Over a short tail that is faster than any fused kernel, as there is little to fuse."""
     batch, heads, queries, width = query.shape
     tokens = key.shape[2]
-    bias = torch.zeros(queries, tokens, device=query.device)
-    if causal:
-        bias = torch.full_like(bias, float("-inf")).triu(1)
     flat = [each.reshape(batch * heads, -1, width) for each in (query, key, value)]
-    if mask is not None:
-        bias = mask.float().expand(batch, heads, 1, tokens).reshape(batch * heads, 1, tokens)
-    scores = torch.baddbmm(bias, flat[0].float(), flat[1].float().transpose(1, 2), alpha=scale)
+    bias = query.new_zeros(1)
+    if causal:
+        bias = query.new_full((queries, tokens), float("-inf")).triu(1)
+    elif mask is not None:
+        bias = mask.expand(batch, heads, 1, tokens).reshape(batch * heads, 1, tokens)
+    scores = torch.baddbmm(bias, flat[0], flat[1].transpose(1, 2), alpha=scale).float()
     highest = scores.amax(dim=-1, keepdim=True)
     shares = scores.sub_(highest).exp_()
     total = shares.sum(dim=-1, keepdim=True)
