@@ -9,7 +9,7 @@ import numpy as np
 from .batch import BatchSize
 from .pass_base import Passes, Prepared, Stem, Unit
 from .slot import Slot
-from .stems import Piece, cut
+from .stems import Piece, cut, power_of_two
 
 WIDEST = 256
 """Candidates of one example in a batch, at most, where they begin with nothing in common."""
@@ -53,7 +53,7 @@ class CandidateRuns:
         pieces: dict[tuple[int, int, int], list[tuple[int, Piece]]] = {}
         for i, each in enumerate(asked):
             for piece in self._cut(each):
-                key = (min(self._batch.rows, _power_of_two(len(piece.rows))), each.strings.shape[1], piece.shared)
+                key = (min(self._batch.rows, power_of_two(len(piece.rows))), each.strings.shape[1], piece.shared)
                 pieces.setdefault(key, []).append((i, piece))
         for (width, length, shared), alike in pieces.items():
             # The batch may have become smaller since the pieces were cut.
@@ -87,7 +87,7 @@ class CandidateRuns:
         count = len(asked.strings)
         if asked.beginnings is not None and asked.ready.stems is not None:
             return cut(asked.strings, asked.beginnings, self._batch.rows)
-        width = min(self._batch.rows, WIDEST, _power_of_two(count))
+        width = min(self._batch.rows, WIDEST, power_of_two(count))
         rows = np.arange(count)
         return (Piece(rows[start : start + width]) for start in range(0, count, width))
 
@@ -111,8 +111,3 @@ def _unit(asked: Asked, piece: Piece, width: int) -> Unit:
     rows = np.resize(piece.rows, width) if len(piece.rows) < width else piece.rows
     stem = asked.ready.stems[piece.stem] if asked.ready.stems and piece.shared else None
     return Unit(asked.ready.prepared, asked.strings[rows], stem, piece.shared)
-
-
-def _power_of_two(count: int) -> int:
-    """The smallest power of two that is not below `count`, at least 1."""
-    return 1 << max(0, count - 1).bit_length()

@@ -26,7 +26,7 @@ FAR = 4.0
 FEWEST = 32
 """Candidates run both ways before that deviation is trusted."""
 MOST = 8
-"""Candidates of an iteration that are run again, at most, for each that is kept; two at least for each of a beam."""
+"""Candidates of an iteration that are run again, at most; twice as many as are kept, where that is more."""
 REMEMBERED = 64
 """Of an example's candidates that were run both ways, about so many of the last count in their mean difference."""
 LOOKED_OVER = "looked over in bfloat16"
@@ -39,8 +39,8 @@ NARROWEST = 256
 class Bar:
     """What the candidates of an iteration are measured by.
 
-    label: the example's. kept: how many of the best are kept. best: the margin that they have to beat to be kept.
-    boundary: differences in margin, relative to 1 + the size of the logits, that rounding in float32 could turn around.
+    label: the example's. kept: how many of the best are kept, at least 1. best: the margin that they have to beat for
+    that. boundary: differences in margin, relative to 1 + the size of the logits, that rounding in float32 could turn around.
     """
 
     label: int
@@ -133,7 +133,7 @@ class Scorer:
         far = FAR * (self._squares / self._compared) ** 0.5 * sizes
         lowest = margins - far
         to_beat = bar.best
-        if 0 < bar.kept < len(margins):
+        if bar.kept < len(margins):
             # At least so many are no higher than this, and whatever is surely above it is not kept.
             highest = np.where(known, margins, margins + far)
             to_beat = min(to_beat, np.partition(highest, bar.kept - 1)[bar.kept - 1])

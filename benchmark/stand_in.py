@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPTN
 
 from ..tasks import Example, UsageError
 from .checkpoint import quiet
-from .model_shape import PYTHIA, get_shape
+from .model_shape import PYTHIA, ModelShape, get_shape
 from .victim import Victim, load_victim
 
 WORDS = ["river", "stone", "copper", "lantern", "orchard", "winter", "violin", "garden", "morning", "silver"]
@@ -34,23 +34,27 @@ def save_shape(name: str, tokenizer: Path | None, folder: Path) -> Path:
     if name not in PYTHIA:
         raise UsageError(f"No stand-in is made of the shape '{name}'; choose one of {', '.join(PYTHIA)}.")
     torch.manual_seed(0)
-    changes: Any = {"rotary_pct": 0.25, "num_labels": 2}
-    config = GPTNeoXConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=4 * shape.width,
-        max_position_embeddings=2048,
-        pad_token_id=1,
-        **changes,
-    )
+    config = config_of(shape, pad_token_id=1, num_labels=2)
     dtype = torch.float32 if shape.parameters < LARGE else torch.bfloat16
     with quiet():
         AutoModelForSequenceClassification.from_config(config, dtype=dtype).save_pretrained(folder)
     words = made_tokenizer() if tokenizer is None else AutoTokenizer.from_pretrained(tokenizer)
     words.save_pretrained(folder)
     return folder
+
+
+def config_of(shape: ModelShape, **changes: Any) -> GPTNeoXConfig:
+    """transformers' configuration of one of Pythia's shapes."""
+    changes = {"rotary_pct": 0.25, **changes}
+    return GPTNeoXConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=4 * shape.width,
+        max_position_embeddings=2048,
+        **changes,
+    )
 
 
 def load_shape(folder: Path, device: str | None, dtype: str | None) -> Victim:

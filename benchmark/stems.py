@@ -35,10 +35,15 @@ def cut(strings: np.ndarray, beginnings: np.ndarray, most: int) -> Iterator[Piec
     shared = np.logical_and.accumulate(alike, axis=2).sum(axis=2)
     nearest = shared.argmax(axis=1)
     shared = shared[np.arange(len(strings)), nearest]
-    width = min(most, max(SMALLEST, 1 << max(0, len(strings) // PIECES - 1).bit_length()))
+    width = min(most, max(SMALLEST, power_of_two(len(strings) // PIECES)))
     for stem in np.unique(nearest).tolist():
         rows = np.flatnonzero(nearest == stem)
         rows = rows[np.argsort(-shared[rows], kind="stable")]
         for start in range(0, len(rows), width):
             piece = rows[start : start + width]
             yield Piece(piece, stem, int(shared[piece[-1]]))
+
+
+def power_of_two(count: int) -> int:
+    """The smallest power of two that is not below `count`, at least 1."""
+    return 1 << max(0, count - 1).bit_length()

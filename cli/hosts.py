@@ -80,7 +80,7 @@ class Where:
                 load_model,
                 model,
                 proposal=proposal,
-                device=self.device or ("auto" if team.gpus > 1 else None),
+                device=self._device(team.gpus),
                 dtype=self.dtype,
                 mirror=self.mirror,
                 batch_size=self.batch_size,
@@ -93,10 +93,12 @@ class Where:
         from ..benchmark.executor import InThisProcess
         from ..submissions.victim_file import load_model
 
-        device = self.device
-        if device is None and (self.gpus_per_worker or 0) > 1:
-            device = "auto"
+        device = self._device(self.gpus_per_worker)
         with err.status("loading the victim") if err.is_terminal else nullcontext():
             victim = load_model(model, device=device, dtype=self.dtype)
             guide = None if proposal is None else load_victim(proposal, device=device, dtype="float32")
         return InThisProcess(victim, guide, self.mirror, self.batch_size)
+
+    def _device(self, gpus: float | None) -> str | None:
+        """The device that was asked for, or all cards of a worker that has several."""
+        return "auto" if self.device is None and (gpus or 0) > 1 else self.device

@@ -63,6 +63,11 @@ Address = Annotated[
         show_default="RAY_ADDRESS, else a cluster of its own",
     ),
 ]
+AcceptOtherData = Annotated[
+    bool,
+    typer.Option("--accept-other-data", help="Score on examples that are not the official ones; recorded as such."),
+]
+ResultsAsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 AttackNames = Annotated[
     list[str] | None,
     typer.Option(

@@ -11,6 +11,7 @@ from ..tasks import OFFICIAL_TASKS, UsageError, get_task, task_names
 from .compare import FailOn, Gate
 from .hosts import Where
 from .options import (
+    AcceptOtherData,
     Address,
     AttackNames,
     BatchSize,
@@ -22,6 +23,7 @@ from .options import (
     Positions,
     Profile,
     Proposal,
+    ResultsAsJson,
     Seed,
     Workers,
     check_proposal,
@@ -69,16 +71,13 @@ def score(
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Results folder.", show_default="scores/MODEL-PROFILE")
     ] = None,
-    accept_other_data: Annotated[
-        bool,
-        typer.Option("--accept-other-data", help="Score on examples that are not the official ones; recorded as such."),
-    ] = False,
+    accept_other_data: AcceptOtherData = False,
     baseline: Annotated[
         Path | None,
         typer.Option("--baseline", help="Then compare with these results: a file, or a folder that holds some."),
     ] = None,
     fail_on: FailOn = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    as_json: ResultsAsJson = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cost, time and memory; attack nothing.")] = False,
     price: Annotated[
         float | None,

@@ -12,6 +12,7 @@ from rich.text import Text
 from ..tasks import HoldfastError, RecordError, Task, get_task
 from .hosts import Where
 from .options import (
+    AcceptOtherData,
     Address,
     BatchSize,
     Device,
@@ -19,6 +20,7 @@ from .options import (
     Executor,
     GpusPerWorker,
     Mirror,
+    ResultsAsJson,
     Workers,
     check_proposal,
     chosen_attacks,
@@ -48,11 +50,8 @@ def sweep(
         Path | None,
         typer.Option("--out", "-o", help="Folder for a results folder per model.", show_default="scores/FILE"),
     ] = None,
-    accept_other_data: Annotated[
-        bool,
-        typer.Option("--accept-other-data", help="Score on examples that are not the official ones; recorded as such."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    accept_other_data: AcceptOtherData = False,
+    as_json: ResultsAsJson = False,
 ) -> None:
     """Score models on tasks by attacks, as a file says, and print one table.
 

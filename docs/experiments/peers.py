@@ -78,26 +78,17 @@ def ours(victim: Any, length: int) -> dict[str, Any]:
 def compare(asked: argparse.Namespace) -> None:
     """Run both, one after the other, and write down what they did."""
     import torch
-    from transformers import AutoTokenizer, GPTNeoXConfig, GPTNeoXForCausalLM
+    from transformers import AutoTokenizer, GPTNeoXForCausalLM
 
     from holdfast.benchmark import load_victim
     from holdfast.benchmark.machine import device_name, software_versions
     from holdfast.benchmark.model_shape import get_shape
-    from holdfast.benchmark.stand_in import prompts
+    from holdfast.benchmark.stand_in import config_of, prompts
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    shape = get_shape("14m")
-    config = GPTNeoXConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=4 * shape.width,
-        max_position_embeddings=2048,
-    )
     with tempfile.TemporaryDirectory() as folder:
-        GPTNeoXForCausalLM(config).save_pretrained(folder)
+        GPTNeoXForCausalLM(config_of(get_shape("14m"))).save_pretrained(folder)
         AutoTokenizer.from_pretrained(asked.tokenizer).save_pretrained(folder)
         victim = load_victim(folder, device="cpu").for_labels(("no", "yes"))
         texts = {str(length): prompts(victim, length, 1)[0].before for length in LENGTHS}
