@@ -40,7 +40,8 @@ class Bar:
     """What the candidates of an iteration are measured by.
 
     label: the example's. kept: how many of the best are kept, at least 1. best: the margin that they have to beat for
-    that. boundary: differences in margin, relative to 1 + the size of the logits, that rounding in float32 could turn around.
+    that. boundary: differences in margin, relative to 1 + the size of the logits, that rounding in float32 could turn
+    around.
     """
 
     label: int
