@@ -395,6 +395,7 @@ class Engine:
                     best_margin = lane.best_margin = self._margin(lane, lane.best_text)
             winner = int(close[values[close].argmin()])
         lane.stale += 1
+        lane.search.fresh = False
         if values[winner] < best_margin:
             lane.stale = 0
             lane.best_margin = float(values[winner])
@@ -406,7 +407,7 @@ class Engine:
         """Begin anew from another random string."""
         lane.abandoned = self._best_of_all(lane)
         lane.search.best = self._first_string(lane.slot, lane.search.rng)
-        lane.search.gradient = None
+        lane.search.fresh, lane.search.gradient = True, None
         lane.best_margin, lane.best_text, lane.stale = np.inf, None, 0
 
     def _best_of_all(self, lane: _Lane) -> _Found | None:

@@ -22,7 +22,8 @@ class GCGPlus:
     """length: tokens in the slot. candidates: strings scored per iteration. top_k: tokens kept per position.
 
     swaps: tokens swapped at once, at most. blocks: share of candidates that redraw a block at random. patience:
-    iterations without a better string before the search begins anew; 0: never.
+    iterations without a better string before the search begins anew; 0: never. random_start: whether the first
+    iteration scores random strings.
     """
 
     name: ClassVar[str] = "gcg_plus"
@@ -37,8 +38,11 @@ class GCGPlus:
     swaps: int = 2
     blocks: float = 0.5
     patience: int = 200
+    random_start: bool = False
 
     def propose(self, search: Search, count: int) -> np.ndarray:
+        if search.fresh and self.random_start:
+            return search.vocabulary.draw(search.rng, count, self.length)
         blocks = int((search.rng.random(count) < self.blocks).sum())
         return np.concatenate([self._swapped(search, count - blocks), self._redrawn(search, blocks)])
 

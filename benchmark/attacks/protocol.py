@@ -66,6 +66,7 @@ class Search:
     """The attack's view of one example.
 
     best: (length,) the string with the lowest margin so far; at first a random one.
+    fresh: whether `best` is that random one, and nothing has been scored beside it.
     gradient: at `best`, for attacks that use gradients.
     beam: (strings, tokens) what a beam attack kept of its last iteration; at first no string of no tokens.
     next_tokens: for beam attacks; see `Proposal.next_tokens`, without its slot and generator.
@@ -74,6 +75,7 @@ class Search:
     rng: np.random.Generator
     vocabulary: "AttackVocabulary"
     best: np.ndarray
+    fresh: bool = True
     gradient: SlotGradient | None = None
     beam: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     next_tokens: Callable[[np.ndarray, int], np.ndarray] = field(default=lambda strings, count: strings, repr=False)

@@ -43,9 +43,11 @@ ATTACKS: dict[str, Attack] = {
     "half random blocks": replace(_PLAIN, blocks=0.5),
     "random blocks alone": replace(_PLAIN, blocks=1.0),
     "restart after 50": replace(_PLAIN, patience=50),
-    "16, blocks": replace(_PLAIN, candidates=16, blocks=0.5),
-    "16, blocks, 2 swaps": replace(_PLAIN, candidates=16, blocks=0.5, swaps=2),
-    "16, blocks, 2 swaps, restart": replace(_PLAIN, candidates=16, blocks=0.5, swaps=2, patience=200),
+    "8 candidates": GCG(candidates=8),
+    "16 candidates, up to 4 swaps": replace(_PLAIN, candidates=16, swaps=4),
+    "16 candidates, restart after 100": replace(_PLAIN, candidates=16, patience=100),
+    "16 candidates, first random strings": replace(_PLAIN, candidates=16, random_start=True),
+    "16 candidates, up to 4 swaps, restart after 100": replace(_PLAIN, candidates=16, swaps=4, patience=100),
 }
 Runs = dict[str, dict[str, list[float | None]]]
 """By checkpoint and attack: per clean-correct example the break cost in FLOP, None where it held."""
