@@ -6,6 +6,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from holdfast.submissions.checkpoints import checkpoint_folder
+
 LIMIT = 4 * 1024**3
 
 
@@ -30,3 +32,25 @@ def test_a_pythia_sized_model_on_200_real_reviews_stays_under_4_gb(tmp_path, mir
         assert result["summary"]["examples"] == 200
         assert sum(record["iterations"] for record in result["records"]) > 0
         assert 0 < result["run"]["peak_memory"] < LIMIT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", ["gcg", "beast"])
+def test_memory_grows_with_neither_examples_nor_iterations(tmp_path, holdfast_process, attack):
+    """Six times the examples, or ten times the budget: within 5 % of the same peak, which is mostly PyTorch."""
+
+    def peak(examples: int, budget: str) -> tuple[int, int]:
+        outcome = holdfast_process(
+            *("score", checkpoint_folder("password-match-adversarial"), "--task", "password-match", "--json"),
+            *("--attack", attack, "--examples", examples, "--budget", budget, "--batch-size", 64),
+            *("--out", tmp_path / f"{examples}-{budget}"),
+        )
+        assert outcome.code == 0, outcome.err
+        [result] = json.loads(outcome.out)
+        return result["run"]["peak_memory"], sum(record["iterations"] for record in result["records"])
+
+    few, iterations = peak(16, "0.02ms")
+    more_examples, _ = peak(96, "0.02ms")
+    more_iterations, again = peak(16, "0.2ms")
+    assert again > 4 * iterations
+    assert max(more_examples, more_iterations) < 1.05 * few
