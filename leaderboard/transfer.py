@@ -1,12 +1,14 @@
 """Transfer: what a victim loses when an attack comes at another position, or with a longer string.
 
-Variants of one attack stand side by side. Where they were run on the same examples, what each costs the victim beyond
-the official variant comes with a paired interval.
+Variants of one attack stand side by side, at the largest tier that all of them were run to. Where they were run on the
+same examples, what each costs the victim beyond the official variant comes with a paired interval.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ..benchmark.budget import TIERS
+from ..benchmark.curves import Proportion
 from ..submissions.adversary import same_examples
 from ..submissions.entry import Entry, Key
 from ..submissions.paired import PairedDifference, paired_difference
@@ -22,12 +24,13 @@ _OFFICIAL_LENGTH = 10
 class Variant:
     """One attack at one position and length. length: tokens; None where it is not recorded.
 
-    robust: at the tier of the table. success: over the whole budget. lost: what it leaves beyond the official variant,
-    on the same examples; None without such.
+    robust, success: at the tier of the table; success is a published one's over its whole budget. lost: what it leaves
+    beyond the official variant, on the same examples; None without such.
     """
 
     position: str
     length: int | None
+    examples: int
     robust: Share
     success: Share | None
     lost: PairedDifference | None = None
@@ -49,22 +52,32 @@ class Transfer:
         return len({variant.length for variant in self.variants}) > 1
 
     @property
+    def examples(self) -> bool:
+        """Whether variants differ in how many examples were attacked."""
+        return len({variant.examples for variant in self.variants}) > 1
+
+    @property
     def paired(self) -> bool:
         """Whether there are differences on the same examples."""
         return any(variant.lost for variant in self.variants)
 
 
 def transfers_of(entry: Entry, task: str, standings: Mapping[tuple[str, str], Standing], tier: float) -> list[Transfer]:
-    """A table for every attack that was run in several variants on a task."""
+    """A table for every attack that was run in several variants on a task. tier: FLOP per example, the largest."""
     groups: dict[str, list[Key]] = {}
     for key in sorted((*entry.results, *entry.curves)):
         if key.task == task:
             groups.setdefault(_name(entry, key), []).append(key)
-    return [
-        Transfer(task, attack, tier, tuple(_variants(entry, _in_order(entry, keys), standings, tier)))
-        for attack, keys in groups.items()
-        if len(keys) > 1
-    ]
+    return [_transfer(entry, task, attack, keys, standings, tier) for attack, keys in groups.items() if len(keys) > 1]
+
+
+def _transfer(
+    entry: Entry, task: str, attack: str, keys: list[Key], standings: Mapping[tuple[str, str], Standing], tier: float
+) -> Transfer:
+    reach = min(_standing(standings, key).reach for key in keys)
+    # Where not even the smallest tier was reached, what there is at the one asked for are bounds.
+    tier = max((each for each in TIERS if each <= min(tier, reach)), default=tier)
+    return Transfer(task, attack, tier, tuple(_variants(entry, _in_order(entry, keys), standings, tier)))
 
 
 def _variants(
@@ -76,11 +89,22 @@ def _variants(
         yield Variant(
             position=key.position,
             length=_length(entry, key),
+            examples=standing.examples,
             robust=standing.at(tier),
-            success=success_of(standing),
+            success=_success(standing, tier),
             lost=None if key == keys[0] else _lost(first, standing, tier),
             official=key == keys[0] and key.position == "suffix",
         )
+
+
+def _success(standing: Standing, tier: float) -> Share | None:
+    """Broken among clean-correct examples; None where that is no one number, or not known at the tier."""
+    if not isinstance(standing, Measured):
+        return success_of(standing)
+    right = standing.costs[standing.costs > 0]
+    if not len(right) or tier > standing.reach:
+        return None
+    return Share.of(Proportion(int((right <= tier).sum()), len(right)))
 
 
 def _lost(official: Standing, other: Standing, tier: float) -> PairedDifference | None:

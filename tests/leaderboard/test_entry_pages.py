@@ -158,6 +158,27 @@ def test_positions_and_lengths_stand_side_by_side_with_what_was_lost_on_the_same
     assert infix.lost.interval[0] < -0.4 < infix.lost.interval[1]
 
 
+def test_variants_that_were_run_for_less_are_compared_where_all_were_run() -> None:
+    """The official one to 10 ms on four examples, another to 1 ms on two of them."""
+    results = {
+        Key("imdb", "gcg", "suffix"): made([3 * 10**11, 3 * 10**12, HELD, HELD], budget=4e12),
+        Key("imdb", "gcg", "infix"): made([3 * 10**10, 3 * 10**11], budget=4e11),
+    }
+    entry = Entry(Path("nowhere"), None, results)  # pyright: ignore[reportArgumentType]
+    standings = {("imdb", f"gcg-{key.position}"): Measured(result, "scored") for key, result in results.items()}
+    results[Key("imdb", "gcg", "prefix")] = held = made([3 * 10**11, HELD], budget=4e11)
+    standings["imdb", "gcg-prefix"] = Measured(held, "scored")
+    (table,) = transfers_of(entry, "imdb", standings, 4e12)
+    assert table.tier == 4e11
+    assert table.examples
+    assert [(each.examples, each.robust.text, each.success and each.success.text) for each in table.variants] == [
+        (4, "75.0%", "25.0%"),
+        (2, "0.0%", "100.0%"),
+        (2, "50.0%", "50.0%"),
+    ]
+    assert [each.lost and each.lost.value for each in table.variants] == [None, pytest.approx(-0.5), pytest.approx(0)]
+
+
 def test_one_position_is_no_transfer(site: Site, measured: Entry) -> None:
     assert variants({Key("imdb", "gcg", "suffix"): [HELD], Key("imdb", "random_token", "suffix"): [HELD]}) == []
     assert "Transfer" not in page_of(site, measured.slug)
