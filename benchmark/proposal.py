@@ -8,6 +8,7 @@ an attacker no pass of any model.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -73,16 +74,28 @@ class TokenStatistics:
 
     def probabilities(self, last: int | None) -> np.ndarray:
         """Of each token of the attack vocabulary after a token, or after nothing: (attack vocabulary,) float."""
-        uniform = 1 / len(self.vocabulary.ids)
-        known = np.zeros(len(self.vocabulary.ids))
-        if last is not None:
-            start, end = self.pairs.indptr[last], self.pairs.indptr[last + 1]
-            known[self.pairs.indices[start:end]] = self.pairs.data[start:end]
-        # What was never followed by anything says nothing; its weight goes to the single tokens.
-        weight = PAIRS if known.any() else 0.0
-        shares = known / known.sum() if known.any() else known
-        singles = SINGLES + PAIRS - weight if self.singles.any() else 0.0
-        return weight * shares + singles * self.singles + (1 - weight - singles) * uniform
+        first, end = (0, 0) if last is None else self.pairs.indptr[last : last + 2].tolist()
+        if first == end:
+            # What was never followed by anything says nothing; its weight goes to the single tokens.
+            return self._alone[0].copy()
+        base, singles, rest = self._beside_pairs
+        shares = base.copy()
+        places, counts = self.pairs.indices[first:end], self.pairs.data[first:end]
+        shares[places] = PAIRS * (counts / counts.sum()) + singles[places] + rest
+        return shares
+
+    @cached_property
+    def _alone(self) -> tuple[np.ndarray, np.ndarray, float]:
+        return self._mixed(SINGLES + PAIRS if self.singles.any() else 0.0, 0.0)
+
+    @cached_property
+    def _beside_pairs(self) -> tuple[np.ndarray, np.ndarray, float]:
+        return self._mixed(SINGLES if self.singles.any() else 0.0, PAIRS)
+
+    def _mixed(self, weight: float, pairs: float) -> tuple[np.ndarray, np.ndarray, float]:
+        """Single tokens by their weight and the uniform rest: their sum, and each."""
+        singles, rest = weight * self.singles, (1 - pairs - weight) * (1 / len(self.vocabulary.ids))
+        return singles + rest, singles, rest
 
     def prepare(self, slot: Slot) -> Prepared:
         return Prepared(slot)
@@ -91,11 +104,21 @@ class TokenStatistics:
         ids = self.vocabulary.ids
         count = min(count, len(ids))
         context = prepared.slot.prefix[-1] if prepared.slot.prefix else None
-        drawn = [
-            rng.choice(len(ids), size=count, replace=False, p=self.probabilities(int(row[-1]) if len(row) else context))
-            for row in strings
-        ]
+        drawn = [self._draw(int(row[-1]) if len(row) else context, count, rng) for row in strings]
         return ids[np.array(drawn, dtype=np.int64).reshape(len(strings), count)]
+
+    def _draw(self, last: int | None, count: int, rng: np.random.Generator) -> np.ndarray:
+        """What `rng.choice(..., count, replace=False, p=self.probabilities(last))` draws, sooner: (count,) places."""
+        shares = self.probabilities(last)
+        drawn = np.empty(0, dtype=np.int64)
+        while True:
+            upto = np.cumsum(shares)
+            upto /= upto[-1]
+            found = upto.searchsorted(rng.random(count - len(drawn)), side="right")
+            drawn = np.concatenate([drawn, found[np.sort(np.unique(found, return_index=True)[1])]])
+            if len(drawn) == count:
+                return drawn
+            shares[drawn] = 0
 
 
 def proposal_for(

@@ -123,6 +123,21 @@ def test_next_tokens_are_different_and_as_frequent_as_their_probabilities(decode
     assert sorted(everything[0].tolist()) == decoder.vocabulary.ids.tolist()
 
 
+def test_draws_are_those_of_numpys_weighted_choice(decoder, statistics):
+    """To the last bit, and with the generator left in the same state."""
+    ids = decoder.vocabulary.ids
+    prepared = Prepared(prepare_slot(EXAMPLES[0], decoder.vocabulary, 5, decoder.context))
+    ours, theirs = np.random.default_rng(3), np.random.default_rng(3)
+    rows = np.resize(theirs.permutation(ids), (200, 1))
+    ours.permutation(ids)
+    for count in (1, 7, len(ids) // 2):
+        expected = [
+            theirs.choice(len(ids), size=count, replace=False, p=statistics.probabilities(int(row[0]))) for row in rows
+        ]
+        assert (statistics.next_tokens(prepared, rows, count, ours) == ids[np.array(expected)]).all()
+    assert ours.random() == theirs.random()
+
+
 def test_without_a_text_every_token_is_as_likely(decoder):
     empty = TokenStatistics.of([], decoder.vocabulary)
     assert np.allclose(empty.probabilities(None), 1 / len(decoder.vocabulary.ids))
