@@ -116,7 +116,9 @@ def table_of(results: Sequence["Result"]) -> RenderableType:
     adversary = _adversary(results)
     columns: list[OfficialAdversary | Result] = [*([adversary] if adversary else []), *results]
     tiers = sorted({tier for column in columns for tier in shown_costs(column)})
-    width = max(2, (out.width - _NAMES) // _COLUMN)
+    # As many tables as it takes, and as wide as each other.
+    most = max(2, (out.width - _NAMES) // _COLUMN)
+    width = math.ceil(len(columns) / math.ceil(len(columns) / most))
     tables = [_table(columns[start : start + width], tiers, results) for start in range(0, len(columns), width)]
     curves = chart([(visible(_attack_name(result)), result) for result in results])
     return Group(heading, *(part for table in tables for part in (Text(), table)), Text(), curves, Text())

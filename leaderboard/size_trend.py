@@ -138,12 +138,11 @@ def size_trend(models: Sequence[Model]) -> SizeTrend:
 
 def _budgets(models: Sequence[Model]) -> tuple[Budget, ...]:
     """The tier, and equal numbers of passes or iterations at which enough sizes of a series are known."""
-    if any(model.standing.unit is not None for model in models):
-        equal = [Budget("passes", passes_of(each)) for each in ITERATIONS]
-    else:
-        ends = {each.standing.curve.points[-1].iteration for each in models if isinstance(each.standing, Reported)}
-        equal = [Budget("iterations", end) for end in sorted(ends)]
-    return (TIER, *(budget for budget in equal if _enough(models, budget)))
+    passes = [budget for each in ITERATIONS if _enough(models, budget := Budget("passes", passes_of(each)))]
+    if passes:
+        return (TIER, *passes)
+    ends = {each.standing.curve.points[-1].iteration for each in models if isinstance(each.standing, Reported)}
+    return (TIER, *(budget for end in sorted(ends) if _enough(models, budget := Budget("iterations", end))))
 
 
 def _enough(models: Iterable[Model], budget: Budget) -> bool:

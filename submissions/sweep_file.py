@@ -5,7 +5,7 @@
       - acme/my-second-model@COMMIT         # a Hub id
       - ensemble.yaml                       # a victim file
     tasks: [imdb, spam]                     # or [all]
-    attacks: [random_token, gcg]            # may be left out, like all that follows
+    attacks: [random_token, gcg, beast]     # may be left out, like all that follows
     positions: [suffix]
     profile: lite
     examples: 100

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from holdfast.benchmark import OFFICIAL_ATTACKS, Settings, get_attack
+from holdfast.benchmark import Settings, get_attack
 from holdfast.submissions.manifest import Author, Defence
 from holdfast.submissions.new import Draft, Scoring, create_entry
 from holdfast.submissions.verify import EntryReport, Evaluations, Request, verify_entry
@@ -33,7 +33,7 @@ def submit(
     folder: Path,
     victim: str,
     *,
-    attacks: tuple[str, ...] = OFFICIAL_ATTACKS,
+    attacks: tuple[str, ...] = ("random_token", "gcg"),
     settings: Settings = SETTINGS,
     dtype: str = "float32",
 ) -> Path:

@@ -22,7 +22,7 @@ from .protocol import (
     string_lengths,
 )
 
-OFFICIAL_ATTACKS = ("random_token", "gcg")
+OFFICIAL_ATTACKS = ("random_token", "gcg", "beast")
 """The attacks of the official adversary, in the order in which they run."""
 
 _NAME = re.compile(r"[a-z0-9_]+")

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from made_results import made
 from victims import as_language_model
 
-from holdfast.benchmark import Result
+from holdfast.benchmark import OFFICIAL_ATTACKS, Result
 from holdfast.benchmark.results import result_json
 from holdfast.cli import main
 from holdfast.cli.terminal import duration, size, visible
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import OFFICIAL_TASKS, get_task
 
-FEW = ("--task", "password-match", "--examples", "4", "--budget", "3e9FLOP", "--device", "cpu")
+FEW = ("--task", "password-match", "--examples", "4", "--budget", "6e9FLOP", "--device", "cpu")
 ESCAPE = "\x1b"
 
 
@@ -105,7 +105,7 @@ def test_a_score_prints_a_table_and_writes_results_and_traces(holdfast, checkpoi
     out = tmp_path / "out"
     outcome = holdfast("score", checkpoint("gpt2"), *FEW, "--out", out)
     assert (outcome.code, outcome.err) == (0, ""), "quiet where there is no terminal"
-    for said in ("password-match", "clean accuracy", "random_token", "gcg", "robust at 7.5 µs", "median break cost"):
+    for said in ("password-match", "clean accuracy", "random_token", "gcg", "robust at 15 µs", "median break cost"):
         assert said in outcome.out
     assert f"Results and traces are in {out}" in outcome.out
     assert ESCAPE not in outcome.out
@@ -114,11 +114,11 @@ def test_a_score_prints_a_table_and_writes_results_and_traces(holdfast, checkpoi
     assert files == [
         f"{kind}/password-match/{attack}-suffix.{ending}"
         for kind, ending in (("results", "json"), ("traces", "parquet"))
-        for attack in ("gcg", "random_token")
+        for attack in sorted(OFFICIAL_ATTACKS)
     ]
-    for attack in ("gcg", "random_token"):
+    for attack in OFFICIAL_ATTACKS:
         result = Result.model_validate_json((out / f"results/password-match/{attack}-suffix.json").read_bytes())
-        assert (result.attack.name, result.summary.examples, result.budget) == (attack, 4, 3e9)
+        assert (result.attack.name, result.summary.examples, result.budget) == (attack, 4, 6e9)
         assert result.profile == "custom"
         rows = pq.read_table(out / f"traces/password-match/{attack}-suffix.parquet").to_pylist()
         assert [row["example_id"] for row in rows] == [record.id for record in result.records]
@@ -136,7 +136,7 @@ def test_a_score_that_is_there_is_shown_and_not_run_again(holdfast, checkpoint, 
     assert outcome.code == 0
     assert contents(scored) == before
     stored = [
-        json.loads((scored / f"results/password-match/{a}-suffix.json").read_text()) for a in ("random_token", "gcg")
+        json.loads((scored / f"results/password-match/{attack}-suffix.json").read_text()) for attack in OFFICIAL_ATTACKS
     ]
     assert json.loads(outcome.out) == stored
 
@@ -154,8 +154,8 @@ def test_the_default_folder_is_named_after_checkpoint_and_settings(holdfast, che
     assert holdfast("score", checkpoint("llama"), *few).code == 0
     assert holdfast("score", checkpoint("llama"), *few, "--seed", "7").code == 0
     assert sorted(path.name for path in (tmp_path / "scores").iterdir()) == [
-        "llama-custom-4x3e09",
-        "llama-custom-4x3e09-seed7",
+        "llama-custom-4x6e09",
+        "llama-custom-4x6e09-seed7",
     ]
 
 
@@ -214,23 +214,22 @@ def test_results_are_shown_by_folder_and_by_file(holdfast, scored):
 
 def test_the_derived_figures_are_shown_as_json(holdfast, scored):
     figures = json.loads(holdfast("show", scored, "--json").out)
-    assert [each["attack"] for each in figures] == ["gcg", "random_token", "official adversary"]
+    assert [each["attack"] for each in figures] == [*sorted(OFFICIAL_ATTACKS), "official adversary"]
     for each in figures:
         assert (each["task"], each["examples"], each["flags"]) == ("password-match", 4, [])
         assert set(each["clean_accuracy"]) == {"value", "low", "high", "bound"}
-        assert each["robust_accuracy"][-1]["cost"] == 3e9
+        assert each["robust_accuracy"][-1]["cost"] == 6e9
 
 
 def test_a_gradient_attack_that_random_tokens_outdo_is_flagged_where_both_are_shown(holdfast, tmp_path):
-    for attack, outcomes in (("gcg", [None] * 5), ("random_token", [10**10] * 5)):
+    for attack, outcomes in (("gcg", [None] * 5), ("random_token", [10**10] * 5), ("beast", [None] * 5)):
         (tmp_path / f"{attack}.json").write_bytes(result_json(made(outcomes, attack=attack)))
     flags = re.compile(r"^flags .*$", re.MULTILINE)
-    [shown] = flags.findall(holdfast("show", tmp_path).out)
-    assert shown.split()[-1] == "none"
-    assert shown.count("worse-than-r") == 2
+    shown = " ".join(flags.findall(holdfast("show", tmp_path).out)).split()
+    assert (shown.count("none"), shown.count("worse-than-random")) == (2, 2)
     assert flags.findall(holdfast("show", tmp_path / "gcg.json").out)[0].split() == ["flags", "none"]
     figures = json.loads(holdfast("show", tmp_path, "--json").out)
-    assert [each["flags"] for each in figures] == [["worse-than-random"], [], ["worse-than-random"]]
+    assert [each["flags"] for each in figures] == [[], ["worse-than-random"], [], ["worse-than-random"]]
 
 
 def test_a_result_of_somebody_elses_cannot_drive_the_terminal(holdfast, scored, tmp_path):

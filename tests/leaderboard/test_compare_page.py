@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from scipy import stats
 from watched_pages import Watched, watched
 
-from holdfast.benchmark import TIERS, Result, format_gpu_time
+from holdfast.benchmark import OFFICIAL_ATTACKS, TIERS, Result, format_gpu_time
 from holdfast.benchmark.curves import Proportion
 from holdfast.leaderboard.neighbours import Pair, neighbours
 from holdfast.leaderboard.pages.compare import notes, pages, pair_files, summary
@@ -210,7 +210,7 @@ def test_the_page_shows_what_the_page_of_neighbours_shows(visit: Watched, site: 
     visit.open(f"compare.html?base={pair.base}&candidate={pair.candidate}")
     visit.page.wait_for_selector("figure[data-drawn]")
     assert rows_of(visit.page, "#result table") == drawn
-    assert len(drawn) == 1 + 3 * 3
+    assert len(drawn) == 1 + (1 + len(OFFICIAL_ATTACKS)) * 3
     assert said in visit.page.locator("#status").inner_text()
     assert visit.page.locator("#result figure svg path").count() > 4
 
@@ -261,8 +261,9 @@ def test_entries_without_a_common_task_are_told_apart_in_words(visit: Watched) -
     visit.open(f"compare.html?base={EARLY}&candidate={OTHER}")
     visit.page.wait_for_selector("#result section")
     assert "Nothing could be tested" in visit.page.locator("#status").inner_text()
-    assert "Missing: the candidate lacks the task" in visit.page.locator("#result").inner_text()
-    assert "Only in the candidate, so not compared: spam × gcg" in visit.page.locator("#result").inner_text()
+    result = visit.page.locator("#result").inner_text()
+    assert "Missing: the candidate lacks the task" in result
+    assert "Only in the candidate, so not compared: spam × beast, spam × gcg" in result
 
 
 @pytest.mark.parametrize(

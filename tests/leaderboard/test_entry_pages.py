@@ -7,7 +7,7 @@ import pytest
 from made_entries import make_entry, on_hub
 from made_results import HELD, Outcomes, made
 
-from holdfast.benchmark import TIERS
+from holdfast.benchmark import OFFICIAL_ATTACKS, TIERS
 from holdfast.benchmark.curves import attack_success_rate, robust_accuracy
 from holdfast.leaderboard.citation import bibtex_of
 from holdfast.leaderboard.entry_chart import points_of, rows_of
@@ -68,7 +68,9 @@ def test_figures_are_those_of_the_results(site: Site, measured: Entry) -> None:
 def test_lines_stand_in_official_order_with_the_official_adversary_first(site: Site, measured: Entry) -> None:
     lines = [(line.task, line.attack) for line in lines_of(site, measured.slug)]
     assert [line for line in lines if line[0] in ("imdb", "spam")] == [
-        (task, attack) for task in ("imdb", "spam") for attack in (ADVERSARY, "gcg-suffix", "random_token-suffix")
+        (task, attack)
+        for task in ("imdb", "spam")
+        for attack in (ADVERSARY, *(f"{name}-suffix" for name in sorted(OFFICIAL_ATTACKS)))
     ]
 
 

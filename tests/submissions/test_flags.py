@@ -117,9 +117,10 @@ def test_an_attack_that_breaks_no_fewer_is_never_flagged(
 
 
 def test_claims_of_the_gradient_attack_and_of_the_official_adversary_carry_the_flag() -> None:
-    entry = entry_with(made([HELD] * 5), random_tokens([EARLY] * 5))
+    entry = entry_with(made([HELD] * 5), random_tokens([EARLY] * 5), made([HELD] * 5, attack="beast"))
     assert {claim.attack: claim.flags for claim in claims_of(entry, "imdb")} == {
         "official-adversary": ("worse-than-random",),
+        "beast-suffix": (),
         "gcg-suffix": ("worse-than-random",),
         "random_token-suffix": (),
     }
