@@ -182,26 +182,12 @@ def problems_of(report: "EntryReport") -> list[str]:
 
 
 def _print(reports: "Sequence[EntryReport]", folder: Path | None) -> None:
-    table = Table("entry", "task", "attack", "evidence", "examples", "near ties", "time", box=None, pad_edge=False)
-    for column in table.columns:
-        # Names are needed whole, to be looked up.
-        column.overflow = "fold"
     for report in reports:
-        if report.problems:
-            table.add_row(Text(visible(report.folder.name)), "", "", Text("refused", style="red"))
-        for result in report.results:
-            evidence = Text("failed", style="red") if result.problems else Text(result.level)
-            table.add_row(
-                Text(visible(report.folder.name)),
-                Text(visible(result.key.task)),
-                Text(visible(f"{result.key.attack}-{result.key.position}")),
-                evidence,
-                str(result.examples),
-                "" if result.near_ties is None else str(result.near_ties),
-                "kept" if result.kept else "" if result.seconds is None else duration(result.seconds),
-            )
-    if table.row_count:
-        out.print(table)
+        if report.problems or report.results:
+            refused = ("  refused", "red") if report.problems else ""
+            out.print(Text.assemble((visible(report.folder.name), "bold"), refused))
+        if report.results:
+            out.print(_table(report))
     if reported := sum(bool(report.curves) for report in reports):
         out.print(
             f"{reported} entr{'y has' if reported == 1 else 'ies have'} figures from a publication, which cannot be "
@@ -210,6 +196,23 @@ def _print(reports: "Sequence[EntryReport]", folder: Path | None) -> None:
     if written := sum(not result.kept and not result.problems for report in reports for result in report.results):
         where = "in the entries" if folder is None else f"in {folder}"
         out.print(f"{written} records of evidence written {where}", markup=False, soft_wrap=True)
+
+
+def _table(report: "EntryReport") -> Table:
+    table = Table("task", "attack", "evidence", "examples", "near ties", "time", box=None, pad_edge=False)
+    for column in table.columns:
+        # Names are needed whole, to be looked up.
+        column.overflow = "fold"
+    for result in report.results:
+        table.add_row(
+            Text(visible(result.key.task)),
+            Text(visible(f"{result.key.attack}-{result.key.position}")),
+            Text("failed", style="red") if result.problems else Text(result.level),
+            str(result.examples),
+            "" if result.near_ties is None else str(result.near_ties),
+            "kept" if result.kept else "" if result.seconds is None else duration(result.seconds),
+        )
+    return table
 
 
 def _as_json(report: "EntryReport") -> dict[str, object]:
