@@ -256,21 +256,20 @@ def _digest_in_registry(registry: Path, checkpoint: RegistryCheckpoint) -> str:
 
 
 def _about_clean_answers(folder: Path, results: Sequence[tuple[Key, Result]]) -> Iterator[Problem]:
-    """One victim has one answer to a text without an attack, whatever attacks it later."""
-    if not results:
-        return
-    (first_key, first), *others = results
-    answers = {record.id: (record.clean_correct, record.label, record.tokens) for record in first.records}
-    for key, result in others:
+    """One victim has one answer to a text without an attack, and strings alike make all its texts as long."""
+    answers: dict[str, tuple[tuple[bool, int], Key]] = {}
+    tokens: dict[tuple[str, str, object], tuple[int, Key]] = {}
+    for key, result in results:
+        length = result.attack.parameters.get("length")
         for record in result.records:
-            seen = answers.get(record.id)
-            length_differs = result.attack.parameters.get("length") != first.attack.parameters.get("length")
-            here = (record.clean_correct, record.label, seen[2] if seen and length_differs else record.tokens)
-            if seen is not None and seen != here:
+            here = (record.clean_correct, record.label)
+            answer, other = answers.setdefault(record.id, (here, key))
+            count, alike = tokens.setdefault((record.id, key.position, length), (record.tokens, key))
+            if (answer, count) != (here, record.tokens):
                 yield Problem(
                     file_of(folder, "results", key),
                     f"the example {record.id} has another label, clean answer or length here than in "
-                    f"{file_of(folder, 'results', first_key).name}.",
+                    f"{file_of(folder, 'results', alike if answer == here else other).name}.",
                 )
                 break
 

@@ -15,7 +15,7 @@ from holdfast.submissions.verdicts import Reproducing
 from holdfast.submissions.verify import Evaluations, Request, verify_entry
 from holdfast.tasks import get_task
 
-VARIANTS = [("beast-25", "suffix"), ("gcg-20", "infix"), ("gcg", "prefix")]
+VARIANTS = [("gcg-20", "infix"), ("gcg-20", "suffix"), ("gcg", "prefix"), ("beast-25", "suffix")]
 KEYS = [Key(TASK, *variant) for variant in VARIANTS]
 BEAST = Key(TASK, "beast", "suffix")
 
@@ -48,10 +48,22 @@ def test_clean_accuracy_is_the_same_in_every_variant(entry) -> None:
     assert len(answers) == 1
 
 
+def test_texts_of_one_variant_are_as_long_in_every_result(entry, tmp_path) -> None:
+    """Strings of 10 tokens at the suffix: one attack says of a text that it has a token more."""
+    copy = shutil.copytree(entry.parents[1], tmp_path / "registry") / "entries" / entry.name
+    path = file_of(copy, "results", Key(TASK, "gcg", "suffix"))
+    result = read_result(path)
+    longer = [each.model_copy(update={"tokens": each.tokens + (each is result.records[3])}) for each in result.records]
+    path.write_bytes(result_json(result.model_copy(update={"records": longer})))
+    said = [problem.message for problem in check_entry(copy, copy.parents[1])]
+    assert any("another label, clean answer or length here than in beast-suffix.json" in each for each in said), said
+    assert not any("gcg-prefix" in each for each in said)
+
+
 def test_variants_never_enter_the_official_adversary(entry) -> None:
     adversary, *others = claims_of(load_entry(entry), TASK)
     assert set(adversary.attackers) == set(OFFICIAL_ATTACKS)
-    assert {claim.attack for claim in others} > {"gcg-20-infix", "gcg-prefix", "beast-25-suffix"}
+    assert {claim.attack for claim in others} > {f"{name}-{position}" for name, position in VARIANTS}
 
 
 def test_variants_are_replayed_and_run_again(entry) -> None:
@@ -66,8 +78,8 @@ def test_variants_are_replayed_and_run_again(entry) -> None:
 @pytest.mark.parametrize(
     ("key", "change", "said"),
     [
-        (KEYS[1], {"position": "prefix"}, "its name says"),
-        (KEYS[1], {"parameters": {"length": 10, "candidates": 128, "top_k": 256}}, "its name says"),
+        (KEYS[0], {"position": "prefix"}, "its name says"),
+        (KEYS[0], {"parameters": {"length": 10, "candidates": 128, "top_k": 256}}, "its name says"),
         (BEAST, {"parameters": {"length": 10, "width": 15, "branching": 14}}, "they are not those of beast"),
         (BEAST, {"parameters": {"length": 60, "width": 15, "branching": 15}}, "1 to 50 tokens"),
     ],
@@ -83,7 +95,7 @@ def test_a_variant_under_another_name_is_refused(entry, tmp_path, key, change, s
 def test_a_string_moved_to_another_position_is_not_replayed(entry, tmp_path) -> None:
     """The strings of the infix, claimed for the prefix: name, result and trace agree, and the victim does not."""
     copy = shutil.copytree(entry.parents[1], tmp_path / "registry") / "entries" / entry.name
-    ours, theirs = KEYS[1], Key(TASK, "gcg-20", "prefix")
+    ours, theirs = KEYS[0], Key(TASK, "gcg-20", "prefix")
     result = read_result(file_of(copy, "results", ours))
     moved = result.model_copy(update={"attack": result.attack.model_copy(update={"position": "prefix"})})
     file_of(copy, "results", theirs).write_bytes(result_json(moved))
