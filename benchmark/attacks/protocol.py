@@ -66,8 +66,8 @@ class Search:
     """The attack's view of one example.
 
     best: (length,) the string with the lowest margin so far; at first a random one.
-    fresh: whether `best` is that random one, and nothing has been scored beside it.
     gradient: at `best`, for attacks that use gradients.
+    fresh: whether `best` is that random one, and nothing has been scored beside it.
     beam: (strings, tokens) what a beam attack kept of its last iteration; at first no string of no tokens.
     next_tokens: for beam attacks; see `Proposal.next_tokens`, without its slot and generator.
     """
@@ -75,8 +75,8 @@ class Search:
     rng: np.random.Generator
     vocabulary: "AttackVocabulary"
     best: np.ndarray
-    fresh: bool = True
     gradient: SlotGradient | None = None
+    fresh: bool = True
     beam: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     next_tokens: Callable[[np.ndarray, int], np.ndarray] = field(default=lambda strings, count: strings, repr=False)
 

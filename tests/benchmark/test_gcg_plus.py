@@ -58,6 +58,23 @@ def test_the_other_half_redraw_one_block(search):
     assert mixed.shape == (401, 10)
 
 
+def test_random_strings_come_first_where_asked(victim, search):
+    attack = GCGPlus(random_start=True, blocks=0.0, swaps=1, candidates=8, top_k=24)
+    assert (attack.propose(search, 50) != search.best).sum(axis=1).min() > 1
+    search.fresh = False
+    assert (attack.propose(search, 50) != search.best).sum(axis=1).max() == 1
+    seen = []
+
+    class Watched(Engine):
+        def _propose(self, lanes):
+            seen.extend((lane.slot.example.id, lane.iterations, lane.search.fresh) for lane in lanes)
+            super()._propose(lanes)
+
+    list(Watched(victim, attack, budget=BUDGET).run(EXAMPLES))
+    assert {fresh for _, iterations, fresh in seen if iterations} == {False}
+    assert {fresh for _, iterations, fresh in seen if not iterations} == {True}
+
+
 @pytest.mark.parametrize("length", [1, 2, 20])
 def test_it_writes_strings_of_any_length(victim, length):
     attack = GCGPlus(length=length, candidates=8, top_k=24)
