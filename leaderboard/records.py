@@ -25,6 +25,7 @@ from functools import cache, partial
 from typing import Any
 
 from ..benchmark import OFFICIAL_ATTACKS, TIERS, Result, format_gpu_time
+from ..benchmark.attacks import deciding_parameters
 from ..submissions.adversary import is_official
 from ..submissions.entry import Entry
 from ..submissions.published import published_accuracy, published_clean_accuracy
@@ -109,7 +110,10 @@ def _measured(result: Result, lengths: Sequence[int]) -> Data:
     official = is_official(result)
     return {
         **_attack(result.attack.name, result.attack.position),
-        "parameters": [[plain(key), plain(str(value))] for key, value in sorted(result.attack.parameters.items())],
+        "parameters": [
+            [plain(key), plain(str(value))]
+            for key, value in sorted(deciding_parameters(result.attack.parameters).items())
+        ],
         "official": official,
         "variant": result.attack.name in OFFICIAL_ATTACKS and not official,
         "budget": _whole(result.budget),

@@ -86,11 +86,11 @@ def views_of(
     return views
 
 
-def view_order(key: tuple[str, str]) -> tuple[int, str, int, str]:
-    """Sorts views: overall, then the official tasks in their order; in a task the official adversary first."""
+def view_order(key: tuple[str, str]) -> tuple[int, str, int, int, str]:
+    """Sorts views: overall, then the official tasks in order; in a task the official adversary and its attacks."""
     task, attack = key
     place = -1 if task == OVERALL else OFFICIAL_TASKS.index(task) if task in OFFICIAL_TASKS else len(OFFICIAL_TASKS)
-    return place, task, attack != ADVERSARY, attack
+    return place, task, attack != ADVERSARY, attack not in _official_keys(), attack
 
 
 @lru_cache(maxsize=50_000)

@@ -188,7 +188,9 @@ def _label(result: Result, among: Sequence[Result]) -> str:
     name = attack.name if attack.position == "suffix" else f"{attack.name} {attack.position}"
     twins = [_parameters(each) for each in among if _named(each, [result])]
     telling = [
-        f"{key} {value}" for key, value in _parameters(result).items() if any(p.get(key) != value for p in twins)
+        f"{key} {value}"
+        for key, value in sorted(_parameters(result).items())
+        if any(p.get(key) != value for p in twins)
     ]
     return f"{name} ({', '.join(telling)})" if telling else name
 

@@ -66,15 +66,15 @@
       });
     }
     for (const result of base) {
-      const other = candidate.find((each) => sameAttack(each, result));
-      const differing = other ? differences(result, other) : "";
+      const named = candidate.filter((each) => sameAttack(each, result));
+      const told = telling(result, base);
       found.push({
-        attack: result.name,
-        label: result.label,
+        attack: result.name + told,
+        label: result.label + told,
         base: result,
-        candidate: differing ? null : (other ?? null),
-        verdict: other ? "not comparable" : "missing",
-        reason: other ? `the parameters differ: ${differing}` : "the candidate lacks it",
+        candidate: named.find((each) => !differences(result, each)) ?? null,
+        verdict: named.length ? "not comparable" : "missing",
+        reason: named.length ? `the parameters differ: ${differences(result, named[0])}` : "the candidate lacks it",
       });
     }
     return found;
@@ -93,6 +93,13 @@
     const names = [...new Set([...ours.keys(), ...theirs.keys()])].sort((a, b) => (a < b ? -1 : 1));
     const differing = names.filter((name) => ours.get(name) !== theirs.get(name));
     return differing.map((name) => `${name} ${ours.get(name) ?? "none"} and ${theirs.get(name) ?? "none"}`).join(", ");
+  }
+
+  // What tells an attack from its variants at the same position: " (length 20)".
+  function telling(result, among) {
+    const twins = among.filter((each) => sameAttack(each, result)).map((each) => new Map(each.parameters));
+    const differing = (result.parameters ?? []).filter(([key, value]) => twins.some((twin) => twin.get(key) !== value));
+    return differing.length ? ` (${differing.map(([key, value]) => `${key} ${value}`).join(", ")})` : "";
   }
 
   function sameExamples(one, other) {
@@ -204,7 +211,7 @@
       const other = base.tasks.find((each) => each.name === task.name);
       const known = other ? [...other.measured, ...other.reported] : [];
       const lacking = [...task.measured, ...task.reported].filter((each) => !known.some((one) => sameAttack(one, each)));
-      return lacking.map((each) => `${task.name} × ${each.name}`);
+      return lacking.map((each) => `${task.name} × ${each.name}${telling(each, task.measured)}`);
     });
   }
 

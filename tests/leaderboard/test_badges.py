@@ -11,7 +11,7 @@ from holdfast.leaderboard.pages import badges, preview_images
 from holdfast.leaderboard.render import environment
 from holdfast.leaderboard.site import Site
 from holdfast.leaderboard.views import standings_of, views_of
-from holdfast.submissions.adversary import official_adversary
+from holdfast.submissions.adversary import is_official, official_adversary
 from holdfast.submissions.entry import load_entry
 
 REGISTRY = Path(__file__).resolve().parents[2] / "submissions"
@@ -38,7 +38,11 @@ def test_a_badge_says_robust_accuracy_tier_and_evidence(site: Site) -> None:
     files = badges.entry_files(site, SLUG)
     tasks = sorted({key.task for key in site.entries[SLUG].results})
     assert sorted(files) == [f"badges/{SLUG}.svg", *(f"badges/{SLUG}/{task}.svg" for task in tasks)]
-    results = [result for key, result in site.entries[SLUG].results.items() if key.task == "imdb"]
+    results = [
+        result
+        for key, result in site.entries[SLUG].results.items()
+        if key.task == "imdb" and is_official(result) and key.position == "suffix"
+    ]
     share = robust_accuracy(official_adversary(results), 4e12)
     assert texts(files[f"badges/{SLUG}/imdb.svg"]) == [
         "Holdfast · imdb",

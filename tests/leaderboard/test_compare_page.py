@@ -158,6 +158,10 @@ def release(chance: random.Random) -> list[Result]:
             outcomes = [HELD if isinstance(each, int) and each > budget else each for each in outcomes]
             parameters = {"width": chance.choice([15, 15, 15, 20]), "shared": True} if attack == "beam" else None
             results.append(made(outcomes, attack=attack, budget=budget, parameters=parameters, **asked))
+            if attack == "gcg" and chance.random() < 0.4:
+                # A variant of another length, before or after the official one.
+                longer = made(outcomes[::-1], attack=attack, budget=budget, parameters={"length": 20}, **asked)
+                results.insert(len(results) - chance.randint(0, 1), longer)
     return results
 
 

@@ -67,10 +67,10 @@ def test_figures_are_those_of_the_results(site: Site, measured: Entry) -> None:
 
 def test_lines_stand_in_official_order_with_the_official_adversary_first(site: Site, measured: Entry) -> None:
     lines = [(line.task, line.attack) for line in lines_of(site, measured.slug)]
+    variants = ["gcg-20-suffix", "gcg-infix", "gcg-prefix"]
+    attacks = [ADVERSARY, *(f"{name}-suffix" for name in sorted(OFFICIAL_ATTACKS)), *variants]
     assert [line for line in lines if line[0] in ("imdb", "spam")] == [
-        (task, attack)
-        for task in ("imdb", "spam")
-        for attack in (ADVERSARY, *(f"{name}-suffix" for name in sorted(OFFICIAL_ATTACKS)))
+        (task, attack) for task in ("imdb", "spam") for attack in attacks
     ]
 
 
@@ -182,6 +182,9 @@ def test_variants_that_were_run_for_less_are_compared_where_all_were_run() -> No
 
 
 def test_one_position_is_no_transfer(site: Site, measured: Entry) -> None:
+    assert "Transfer" in page_of(site, measured.slug)
+    measured = load_entry(REGISTRY / "entries" / "holdfast-tiny-undefended")
+    site = site_of([measured])
     assert variants({Key("imdb", "gcg", "suffix"): [HELD], Key("imdb", "random_token", "suffix"): [HELD]}) == []
     assert "Transfer" not in page_of(site, measured.slug)
 
