@@ -7,12 +7,12 @@ Attacked are examples of the official order that the profiles `lite` and `standa
 chosen by the examples that it is judged on.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from long_runs import main
 from scipy.stats import binomtest
 
 from holdfast.benchmark import GCG, Attack, attack_examples, format_gpu_time, load_victim
@@ -138,16 +138,5 @@ def significance(before: list[bool], now: list[bool]) -> str:
     return ""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--mirror", type=Path, help="a local mirror of the Hub's layout")
-    parser.add_argument("--table", action="store_true", help="print the tables")
-    asked = parser.parse_args()
-    if asked.table:
-        print("\n".join(table(stored())))
-    else:
-        run(asked.mirror)
-
-
 if __name__ == "__main__":
-    main()
+    main(str(__doc__).partition("\n")[0], run, lambda: table(stored()))

@@ -8,12 +8,12 @@ full text of every candidate, all of it in float32; as `holdfast score` does it;
 which `score` would not use on victims this narrow. Kept are the break costs of the examples that are right when clean.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from long_runs import main
 from scipy.stats import binomtest
 
 from holdfast.benchmark import Engine, Victim, format_gpu_time, get_attack, load_victim
@@ -119,16 +119,5 @@ def compared(pairs: list[tuple[bool, bool]]) -> str:
     return f"{sum(a for a, _ in pairs)}, {sum(b for _, b in pairs)}; {lost}, {won}; {p:.2f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--mirror", type=Path, help="a local mirror of the Hub's layout")
-    parser.add_argument("--table", action="store_true", help="print the table")
-    asked = parser.parse_args()
-    if asked.table:
-        print("\n".join(table(stored())))
-    else:
-        run(asked.mirror)
-
-
 if __name__ == "__main__":
-    main()
+    main(str(__doc__).partition("\n")[0], run, lambda: table(stored()))
