@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ..tasks import CheckpointError, Example, UsageError
-from .attacks import Attack, BeamAttack, GuidedAttack, RestartingAttack, Search, SlotGradient
+from .attacks import Attack, Search, SlotGradient, begins_anew, is_guided, keeps_a_beam
 from .batch import BatchSize, out_of_memory
 from .candidate_runs import batches
 from .iteration import iteration_cost
@@ -43,7 +43,7 @@ ATTEMPTS = 1000
 """Random strings drawn in search of one that survives, before a slot is given up."""
 PATIENCE = 64
 """Times that an attack is asked to replace proposals that did not survive, before it goes on with fewer."""
-LANES = 8
+LANES = 16
 """Examples in lockstep, at least: their gradients share one pass."""
 AHEAD = (16, 256)
 """Strings of a non-adaptive attack scored at once for one example: at first, and at most."""
@@ -66,7 +66,8 @@ class _Found:
 class _Lane:
     """One example under attack.
 
-    stale: iterations since the search last got further. abandoned: the best string of searches that were given up.
+    settled: whether `best_margin` is by the public path. stale: iterations since the search last got further.
+    abandoned: the best string of searches that were given up.
     """
 
     slot: Slot
@@ -75,6 +76,7 @@ class _Lane:
     clean_logits: np.ndarray
     best_margin: float = np.inf
     best_text: str | None = None
+    settled: bool = False
     stale: int = 0
     abandoned: _Found | None = None
     cost: int = 0
@@ -117,9 +119,9 @@ class Engine:
                 f"The attack {attack.name} is not adaptive, so an iteration of it is one string, not "
                 f"{attack.candidates}."
             )
-        if isinstance(attack, BeamAttack) and proposal is None:
+        if keeps_a_beam(attack) and proposal is None:
             raise UsageError(f"The attack {attack.name} grows its strings, and needs a proposal of next tokens.")
-        if isinstance(attack, GuidedAttack) and (not proposal or proposal.digest != (attack.proposal_digest or None)):
+        if is_guided(attack) and (not proposal or proposal.digest != (attack.proposal_digest or None)):
             raise UsageError(
                 f"The attack {attack.name} names no proposal, or another one than it is given; name it by "
                 "guided_by(attack, model)."
@@ -212,7 +214,7 @@ class Engine:
         return _Lane(slot, ready, self._search(slot, rng), logits)
 
     def _search(self, slot: Slot, rng: np.random.Generator) -> Search:
-        if self.proposal is None or not isinstance(self.attack, BeamAttack):
+        if self.proposal is None or not keeps_a_beam(self.attack):
             return Search(rng, self.victim.vocabulary, self._first_string(slot, rng))
         proposal = self.proposal
         prepared = self._within_memory(lambda: proposal.prepare(slot))
@@ -221,7 +223,7 @@ class Engine:
             def draw() -> np.ndarray:
                 return proposal.next_tokens(prepared, strings, count, rng)
 
-            return self._within_memory(draw) if isinstance(self.attack, GuidedAttack) else draw()
+            return self._within_memory(draw) if is_guided(self.attack) else draw()
 
         return Search(rng, self.victim.vocabulary, np.empty(0, dtype=np.int64), next_tokens=next_tokens)
 
@@ -312,11 +314,11 @@ class Engine:
         """Strings that a lane's candidates may begin like: (strings, tokens)."""
         if not self.attack.adaptive:
             return None
-        return lane.search.beam if isinstance(self.attack, BeamAttack) else lane.search.best[None]
+        return lane.search.beam if keeps_a_beam(self.attack) else lane.search.best[None]
 
     def _bar(self, lane: _Lane) -> Bar:
         label = lane.slot.example.label
-        if isinstance(self.attack, BeamAttack):
+        if keeps_a_beam(self.attack):
             return Bar(label, self.attack.width, np.inf, ROUNDING)
         return Bar(label, 1, lane.best_margin, ROUNDING)
 
@@ -358,9 +360,9 @@ class Engine:
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
-            if isinstance(self.attack, RestartingAttack) and 0 < self.attack.patience <= lane.stale:
+            if begins_anew(self.attack) and 0 < self.attack.patience <= lane.stale:
                 self._restart(lane)
-            if isinstance(self.attack, BeamAttack):
+            if keeps_a_beam(self.attack):
                 lane.search.beam = strings[self._lowest(lane, values, noise, self.attack.width)]
         else:
             # Strings that cannot be made longer: the search begins anew.
@@ -380,25 +382,26 @@ class Engine:
     def _keep_best(self, lane: _Lane, strings: np.ndarray, values: np.ndarray, noise: np.ndarray) -> None:
         """Move to the candidate with the lowest margin if it beats the best, settling what rounding could turn."""
         winner = int(values.argmin())
-        best_margin = lane.best_margin
+        settled = False
         if self.victim.exact:
             reach = 2 * noise[winner]
             close = np.flatnonzero(values <= values[winner] + reach)
-            contested = abs(best_margin - values[winner]) <= reach
+            contested = abs(lane.best_margin - values[winner]) <= reach
             if len(close) > 8:
                 # A victim that answers them all alike: none is better than the first.
                 close = close[:1]
-            if len(close) > 1 or contested:
+            settled = len(close) > 1 or contested
+            if settled:
                 for i in close.tolist():
                     values[i] = self._margin(lane, lane.texts[i])
-                if contested and lane.best_text is not None:
-                    best_margin = lane.best_margin = self._margin(lane, lane.best_text)
+            if contested and lane.best_text is not None and not lane.settled:
+                lane.best_margin, lane.settled = self._margin(lane, lane.best_text), True
             winner = int(close[values[close].argmin()])
         lane.stale += 1
         lane.search.fresh = False
-        if values[winner] < best_margin:
+        if values[winner] < lane.best_margin:
             lane.stale = 0
-            lane.best_margin = float(values[winner])
+            lane.best_margin, lane.settled = float(values[winner]), settled
             lane.best_text = lane.texts[winner]
             lane.search.best = strings[winner]
             lane.search.gradient = None

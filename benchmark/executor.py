@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import torch
 
 from ..tasks import Example, Task
-from .attacks import Attack, GuidedAttack
+from .attacks import Attack, is_guided
 from .engine import Engine
 from .health import health_flags
 from .machine import device_name, peak_memory, software_versions
@@ -194,7 +194,7 @@ class InThisProcess:
         return InProcess(for_task(self.model, task, self.mirror), self.proposal, self.mirror, self.batch_size)
 
     def guided(self, attack: Attack) -> Attack:
-        return guided_by(attack, self.proposal) if self.proposal and isinstance(attack, GuidedAttack) else attack
+        return guided_by(attack, self.proposal) if self.proposal and is_guided(attack) else attack
 
 
 def for_task(victim: Victim, task: Task, mirror: Path | None = None) -> Victim:

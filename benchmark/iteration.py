@@ -1,6 +1,6 @@
 """What an iteration of an attack is charged. Needs no model."""
 
-from .attacks import Attack, BeamAttack, GuidedAttack, next_length
+from .attacks import Attack, is_guided, keeps_a_beam, next_length
 from .budget import cost_of_iteration, forward_cost
 
 
@@ -21,7 +21,7 @@ def proposing_cost(attack: Attack, around: int, beam: tuple[int, int]) -> int:
 
     around: tokens of the text without a string.
     """
-    if not isinstance(attack, GuidedAttack):
+    if not is_guided(attack):
         return 0
     return sum(
         passes * forward_cost(attack.proposal_parameters, around + tokens) for passes, tokens in attack.asks(*beam)
@@ -31,6 +31,6 @@ def proposing_cost(attack: Attack, around: int, beam: tuple[int, int]) -> int:
 def dearest_iteration(attack: Attack, parameters: int, tokens: int) -> int:
     """FLOP of an iteration with all its candidates, in a beam attack of the dearest one."""
     beams = [(0, 0)]
-    if isinstance(attack, BeamAttack):
+    if keeps_a_beam(attack):
         beams += [(attack.width, length) for length in range(attack.shortest, attack.length)]
     return max(iteration_cost(attack, parameters, tokens, attack.candidates, beam) for beam in beams)

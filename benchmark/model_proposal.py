@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..tasks import CheckpointError
-from .attacks import Attack, GuidedAttack, with_proposal
+from .attacks import Attack, is_guided, with_proposal
 from .pass_base import MODELS_DIFFER, PassesBase, Prepared, agree
 from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot
@@ -165,7 +165,4 @@ def all_guided_by(
     attacks: Sequence[tuple[Attack, Place]], model: Victim, reference: str | None = None
 ) -> list[tuple[Attack, Place]]:
     """Attacks, each with its place, of which those that a language model guides are guided by this one."""
-    return [
-        (guided_by(attack, model, reference) if isinstance(attack, GuidedAttack) else attack, place)
-        for attack, place in attacks
-    ]
+    return [(guided_by(attack, model, reference) if is_guided(attack) else attack, place) for attack, place in attacks]

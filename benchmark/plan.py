@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from ..tasks import EvaluationSet
-from .attacks import Attack, GuidedAttack
+from .attacks import Attack, GuidedAttack, is_guided
 from .batch import BatchSize
 from .budget import TIERS, forward_cost
 from .iteration import dearest_iteration, proposing_cost
@@ -83,7 +83,7 @@ def plan(
         return batch.rows / _seconds(lambda: passes.logits([unit]).cpu())
 
     middling_rate, longest_rate = rate(middling), rate(longest)
-    proposing = _proposing_seconds(victim, attack, longest, proposal) if isinstance(attack, GuidedAttack) else 0.0
+    proposing = _proposing_seconds(victim, attack, longest, proposal) if is_guided(attack) else 0.0
     iterations = sum(int(settings.budget // _iteration_cost(victim, attack, slot)) for slot in slots)
     tiers = [tier for tier in TIERS if tier < settings.budget] + [settings.budget]
     iteration = _iteration_cost(victim, attack, middling)
@@ -111,7 +111,7 @@ def _iteration_cost(victim: Victim, attack: Attack, slot: Slot) -> int:
 
 def _proposing_cost(attack: Attack, slot: Slot) -> int:
     """FLOP of asking for the last token, which is the dearest."""
-    if not isinstance(attack, GuidedAttack):
+    if not is_guided(attack):
         return 0
     return proposing_cost(attack, slot.tokens - attack.length, (attack.width, attack.length - 1))
 

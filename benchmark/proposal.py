@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..tasks import UsageError
-from .attacks import Attack, BeamAttack, GuidedAttack
+from .attacks import Attack, is_guided, keeps_a_beam
 from .model_proposal import ModelProposal
 from .pass_base import Prepared
 from .slot import Slot
@@ -129,8 +129,8 @@ def proposal_for(
     texts: the task's training texts. model: for an attack that a language model guides. Raises: UsageError when such
     an attack is given none, CheckpointError when it does not fit the victim.
     """
-    if isinstance(attack, GuidedAttack):
+    if is_guided(attack):
         if model is None:
             raise UsageError(f"The attack {attack.name} needs a language model that proposes its tokens.")
         return ModelProposal(model, victim)
-    return TokenStatistics.of(texts(), victim.vocabulary) if isinstance(attack, BeamAttack) else None
+    return TokenStatistics.of(texts(), victim.vocabulary) if keeps_a_beam(attack) else None

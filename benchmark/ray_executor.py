@@ -14,7 +14,7 @@ from typing import Any
 import ray
 
 from ..tasks import CheckpointError, Example, ResourceError, Task, UsageError
-from .attacks import Attack, GuidedAttack
+from .attacks import Attack, is_guided
 from .engine import lanes_for
 from .executor import How, Job, OnProgress
 from .outcome import Progress, Record
@@ -69,7 +69,7 @@ class RayHost:
 
     def guided(self, attack: Attack) -> Attack:
         """To be asked once there is an executor."""
-        return self.ask(lambda worker: worker.guided.remote(attack)) if isinstance(attack, GuidedAttack) else attack
+        return self.ask(lambda worker: worker.guided.remote(attack)) if is_guided(attack) else attack
 
     def ask(self, question: Callable[[Any], Any]) -> Any:
         """An idle worker's answer. question: calls a method of the worker it is given."""

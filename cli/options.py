@@ -115,9 +115,9 @@ def chosen_attacks(names: Sequence[str] | None, positions: Sequence[str] | None)
 
 def check_proposal(attacks: "Sequence[tuple[Attack, Position]]", proposal: str | None) -> None:
     """Raises: UsageError when an attack lacks its language model, or there is one that no attack uses."""
-    from ..benchmark.attacks import GuidedAttack
+    from ..benchmark.attacks import is_guided
 
-    guided = next((attack.name for attack, _ in attacks if isinstance(attack, GuidedAttack)), None)
+    guided = next((attack.name for attack, _ in attacks if is_guided(attack)), None)
     if guided and proposal is None:
         raise UsageError(f"The attack {guided} is guided by a language model; name one with --proposal.")
     if proposal is not None and not guided:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..benchmark.attacks import GuidedAttack, recorded_attack
+from ..benchmark.attacks import is_guided, recorded_attack
 from ..benchmark.digest import checkpoint_digest, digest_of_several
 from ..benchmark.results import Result, VictimPart, parse_result, sha256
 from ..tasks import RecordError, UsageError
@@ -160,10 +160,10 @@ def _about_proposal(path: Path, registry: Path, result: Result) -> Iterator[Prob
     """The language model that guided the attack, where the result names one in the registry."""
     try:
         attack = recorded_attack(result.attack.name, result.attack.parameters)
-        proposal = checkpoint_named(attack.proposal) if isinstance(attack, GuidedAttack) else None
+        proposal = checkpoint_named(attack.proposal) if is_guided(attack) else None
     except UsageError:
         return  # said as a contradiction
-    if not isinstance(attack, GuidedAttack) or not isinstance(proposal, RegistryCheckpoint):
+    if not is_guided(attack) or not isinstance(proposal, RegistryCheckpoint):
         return
     try:
         digest = _digest_in_registry(registry, proposal)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from ..benchmark import PROFILES
-from ..benchmark.attacks import Attack, GuidedAttack, attack_parameters, recorded_attack, string_lengths
+from ..benchmark.attacks import Attack, GuidedAttack, attack_parameters, is_guided, recorded_attack, string_lengths
 from ..benchmark.budget import backward_cost, forward_cost
 from ..benchmark.iteration import dearest_iteration, proposing_cost
 from ..benchmark.results import ExamplePart, Result, summarize
@@ -38,7 +38,7 @@ def contradictions(result: Result) -> Iterator[str]:
             f"attack.parameters: they are not those of {result.attack.name}, {attack_parameters(attack)}; score again "
             "without changing them."
         )
-    if isinstance(attack, GuidedAttack) and (wrong := list(_about_the_proposal(attack))):
+    if attack and is_guided(attack) and (wrong := list(_about_the_proposal(attack))):
         yield from wrong
         attack = None
     yield from _about_the_settings(result)
@@ -147,7 +147,7 @@ def _made_of_iterations(record: ExamplePart, parameters: int, attack: Attack) ->
     """Whether a cost is that of whole iterations, as many as recorded."""
     forward = forward_cost(parameters, record.tokens)
     most = record.iterations * attack.candidates
-    if isinstance(attack, GuidedAttack):
+    if is_guided(attack):
         return record.cost <= record.iterations * dearest_iteration(
             attack, parameters, record.tokens
         ) and _made_of_passes(record.cost, parameters, attack.proposal_parameters)

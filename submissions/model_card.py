@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Sequence
 
 from ..benchmark import PROFILES, TIERS, Result, format_gpu_time
-from ..benchmark.attacks import GuidedAttack, recorded_attack
+from ..benchmark.attacks import is_guided, recorded_attack
 from ..benchmark.curves import Proportion
 from ..benchmark.position import OFFICIAL_POSITION
 from ..tasks import RecordError
@@ -169,7 +169,7 @@ def _settings(result: Result) -> tuple[str, ...]:
 def _proposal(result: Result) -> tuple[str, ...]:
     """The option that names the language model which guided an attack; its name is a stranger's text."""
     attack = recorded_attack(result.attack.name, result.attack.parameters)
-    if not isinstance(attack, GuidedAttack):
+    if not is_guided(attack):
         return ()
     checkpoint = checkpoint_named(attack.proposal)
     return ("--proposal", "PROPOSAL" if checkpoint is None else _called(checkpoint))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..benchmark import Result, Settings, Victim, load_victim, score
-from ..benchmark.attacks import GuidedAttack, attack_parameters, recorded_attack
+from ..benchmark.attacks import GuidedAttack, attack_parameters, is_guided, recorded_attack
 from ..benchmark.position import Position
 from ..benchmark.scoring import for_task
 from ..tasks import RecordError, UsageError, get_task
@@ -67,7 +67,7 @@ def score_like(
     proposals = {
         attack.proposal: _proposal(attack, device)
         for result in baseline
-        if isinstance(attack := recorded_attack(result.attack.name, result.attack.parameters), GuidedAttack)
+        if is_guided(attack := recorded_attack(result.attack.name, result.attack.parameters))
     }
     victim = load_model(model, device=device)
     evaluations = {name: task.evaluation(mirror=mirror) for name, task in tasks.items()}
@@ -83,7 +83,7 @@ def score_like(
                 settings,
                 out,
                 position=position,
-                proposal=proposals.get(attack.proposal) if isinstance(attack, GuidedAttack) else None,
+                proposal=proposals.get(attack.proposal) if is_guided(attack) else None,
                 mirror=mirror,
             )
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ..benchmark.attacks import GuidedAttack, recorded_attack
+from ..benchmark.attacks import is_guided, recorded_attack
 from ..benchmark.results import parse_result, sha256
 from ..tasks import EvaluationSet, HoldfastError
 from .check import check_entry
@@ -131,7 +131,7 @@ def _found(folder: Path, key: Key, evidence: Path) -> Found:
         trace=trace,
         examples=len(result.records),
         correct=result.summary.clean_correct,
-        proposal=attack.proposal if isinstance(attack, GuidedAttack) else None,
+        proposal=attack.proposal if is_guided(attack) else None,
         evidence=known,
     )
 

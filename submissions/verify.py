@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..benchmark import get_attack
-from ..benchmark.attacks import BeamAttack
+from ..benchmark.attacks import keeps_a_beam
 from ..benchmark.records import write_atomically
 from ..benchmark.settings import training_texts
 from ..tasks import EvaluationSet, HoldfastError, RecordError, get_task
@@ -249,7 +249,7 @@ def _jobs(
                     report(_failed(result, lacking[result.proposal]))
             results = tuple(result for result in results if result.proposal not in lacking)
             learns = again and any(
-                result.proposal is None and isinstance(get_attack(result.key.attack), BeamAttack) for result in results
+                result.proposal is None and keeps_a_beam(get_attack(result.key.attack)) for result in results
             )
             texts = evaluations.texts_of(task) if learns or declared.composition == "filter" else ()
             if results:

@@ -18,6 +18,9 @@ from .protocol import (
     RestartingAttack,
     Search,
     SlotGradient,
+    begins_anew,
+    is_guided,
+    keeps_a_beam,
     next_length,
     string_lengths,
 )
@@ -95,7 +98,7 @@ def recorded_attack(name: str, parameters: Mapping[str, Any]) -> Attack:
     length = parameters.get("length", attack.length)
     if isinstance(length, int):
         attack = with_length(attack, length)
-    if isinstance(attack, GuidedAttack):
+    if is_guided(attack):
         named = [parameters.get(field) for field in _PROPOSAL]
         if [type(value) for value in named] == [str, str, int]:
             attack = replace(attack, **dict(zip(_PROPOSAL, named, strict=True)))  # type: ignore[type-var]
@@ -104,7 +107,7 @@ def recorded_attack(name: str, parameters: Mapping[str, Any]) -> Attack:
 
 def with_proposal(attack: Attack, reference: str, digest: str, parameters: int) -> Attack:
     """The attack with a language model that proposes its tokens. Raises: UsageError for one that uses none."""
-    if not isinstance(attack, GuidedAttack):
+    if not is_guided(attack):
         raise UsageError(f"The attack {attack.name} uses no proposal.")
     return replace(attack, **dict(zip(_PROPOSAL, (reference, digest, parameters), strict=True)))  # type: ignore[type-var]
 
@@ -139,9 +142,12 @@ __all__ = [
     "SlotGradient",
     "attack_names",
     "attack_parameters",
+    "begins_anew",
     "deciding_parameters",
     "full_name",
     "get_attack",
+    "is_guided",
+    "keeps_a_beam",
     "next_length",
     "recorded_attack",
     "string_lengths",

@@ -6,7 +6,7 @@ records. An attack therefore has no state of its own; what it learns about an ex
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -164,11 +164,34 @@ class RestartingAttack(Attack, Protocol):
     def patience(self) -> int: ...
 
 
+def keeps_a_beam(attack: Attack) -> TypeGuard[BeamAttack]:
+    return _follows(attack, BeamAttack)
+
+
+def is_guided(attack: Attack) -> TypeGuard[GuidedAttack]:
+    return _follows(attack, GuidedAttack)
+
+
+def begins_anew(attack: Attack) -> TypeGuard[RestartingAttack]:
+    return _follows(attack, RestartingAttack)
+
+
 def string_lengths(attack: Attack) -> range:
     """How many tokens a string of an attack may have."""
-    return range(attack.shortest if isinstance(attack, BeamAttack) else attack.length, attack.length + 1)
+    return range(attack.shortest if keeps_a_beam(attack) else attack.length, attack.length + 1)
 
 
 def next_length(attack: Attack, beam_length: int) -> int:
     """Tokens in the strings of an attack's next iteration."""
-    return attack.next_length(beam_length) if isinstance(attack, BeamAttack) else attack.length
+    return attack.next_length(beam_length) if keeps_a_beam(attack) else attack.length
+
+
+_following: dict[tuple[type, type], bool] = {}
+
+
+def _follows(attack: Attack, protocol: type) -> bool:
+    """Whether an attack follows a protocol. The search asks in every iteration, and `isinstance` takes its time."""
+    asked = (type(attack), protocol)
+    if asked not in _following:
+        _following[asked] = isinstance(attack, protocol)
+    return _following[asked]

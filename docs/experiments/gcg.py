@@ -9,13 +9,15 @@ chosen by the examples that it is judged on.
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from long_runs import main
 from scipy.stats import binomtest
 
 from holdfast.benchmark import GCG, Attack, attack_examples, format_gpu_time, load_victim
+from holdfast.benchmark.attacks import Search
 from holdfast.benchmark.attacks.gcg_plus import GCGPlus
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import get_task
@@ -29,7 +31,38 @@ CHECKPOINTS = [
     for task in ("password-match", "word-length", "spam", "imdb", "harmless")
     for defence in ("adversarial", "undefended")
 ]
-_PLAIN = GCGPlus(candidates=128, swaps=1, blocks=0.0, patience=0)
+LONGEST_BLOCK = 4
+
+
+@dataclass(frozen=True)
+class Varied(GCGPlus):
+    """`gcg_plus` with two changes more.
+
+    blocks: share of candidates that redraw a block of neighbouring tokens at random in place of following the gradient
+    [as the random search of Andriushchenko et al. 2024, arXiv 2404.02151]. random_start: whether the first iteration
+    scores random strings.
+    """
+
+    blocks: float = 0.0
+    random_start: bool = False
+
+    def propose(self, search: Search, count: int) -> np.ndarray:
+        if search.fresh and self.random_start:
+            return search.vocabulary.draw(search.rng, count, self.length)
+        blocks = int((search.rng.random(count) < self.blocks).sum())
+        return np.concatenate([super().propose(search, count - blocks), self._redrawn(search, blocks)])
+
+    def _redrawn(self, search: Search, count: int) -> np.ndarray:
+        """The best string with a block of neighbouring tokens redrawn: (count, length)."""
+        widths = search.rng.integers(1, min(LONGEST_BLOCK, self.length) + 1, size=count)
+        starts = search.rng.integers(0, self.length - widths + 1)
+        drawn = search.vocabulary.draw(search.rng, count, self.length)
+        places = np.arange(self.length)
+        inside = (places >= starts[:, None]) & (places < (starts + widths)[:, None])
+        return np.where(inside, drawn, search.best)
+
+
+_PLAIN = Varied(candidates=128, swaps=1, patience=0)
 """As GCG, up to its random draws."""
 ATTACKS: dict[str, Attack] = {
     "gcg": GCG(),
@@ -47,7 +80,7 @@ ATTACKS: dict[str, Attack] = {
     "16 candidates, up to 4 swaps": replace(_PLAIN, candidates=16, swaps=4),
     "16 candidates, restart after 100": replace(_PLAIN, candidates=16, patience=100),
     "16 candidates, first random strings": replace(_PLAIN, candidates=16, random_start=True),
-    "16 candidates, up to 4 swaps, restart after 100": replace(_PLAIN, candidates=16, swaps=4, patience=100),
+    "16 candidates, up to 4 swaps, restart after 100": GCGPlus(),
 }
 Runs = dict[str, dict[str, list[float | None]]]
 """By checkpoint and attack: per clean-correct example the break cost in FLOP, None where it held."""

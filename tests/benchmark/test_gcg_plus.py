@@ -1,4 +1,4 @@
-"""GCG with smaller steps, random blocks and restarts: what it proposes, and that a restart loses nothing."""
+"""GCG with fewer candidates, longer steps and restarts: what it proposes, and that a restart loses nothing."""
 
 import numpy as np
 import pytest
@@ -37,42 +37,39 @@ def search(victim):
     return Search(rng, victim.vocabulary, best, SlotGradient(values, lambda: values, victim.vocabulary, best))
 
 
-def test_half_of_the_candidates_swap_promising_tokens(search):
+def test_candidates_swap_up_to_so_many_promising_tokens(search):
     promising = search.gradient.top_k(24)
-    strings = GCGPlus(swaps=3, blocks=0.0, top_k=24).propose(search, 400)
+    strings = GCGPlus(swaps=3, top_k=24).propose(search, 400)
     changed = strings != search.best
     assert set(changed.sum(axis=1).tolist()) == {1, 2, 3}
     for string, places in zip(strings, changed, strict=True):
         assert all(string[place] in promising[place] for place in np.flatnonzero(places))
 
 
-def test_the_other_half_redraw_one_block(search):
-    strings = GCGPlus(blocks=1.0).propose(search, 400)
-    widths = set()
-    for places in strings != search.best:
-        inside = np.flatnonzero(places)
-        if len(inside):
-            widths.add(int(inside[-1] - inside[0]) + 1)
-    assert widths == {1, 2, 3, 4}
-    mixed = GCGPlus(blocks=0.5).propose(search, 401)
-    assert mixed.shape == (401, 10)
-
-
-def test_random_strings_come_first_where_asked(victim, search):
-    attack = GCGPlus(random_start=True, blocks=0.0, swaps=1, candidates=8, top_k=24)
-    assert (attack.propose(search, 50) != search.best).sum(axis=1).min() > 1
-    search.fresh = False
-    assert (attack.propose(search, 50) != search.best).sum(axis=1).max() == 1
+def test_only_a_first_iteration_is_fresh(victim):
     seen = []
 
     class Watched(Engine):
         def _propose(self, lanes):
-            seen.extend((lane.slot.example.id, lane.iterations, lane.search.fresh) for lane in lanes)
+            seen.extend((lane.iterations, lane.search.fresh) for lane in lanes)
             super()._propose(lanes)
 
-    list(Watched(victim, attack, budget=BUDGET).run(EXAMPLES))
-    assert {fresh for _, iterations, fresh in seen if iterations} == {False}
-    assert {fresh for _, iterations, fresh in seen if not iterations} == {True}
+    list(Watched(victim, GCGPlus(candidates=8, top_k=24, patience=0), budget=BUDGET).run(EXAMPLES))
+    assert {fresh for iterations, fresh in seen if iterations} == {False}
+    assert {fresh for iterations, fresh in seen if not iterations} == {True}
+
+
+def test_a_search_that_begins_anew_is_fresh_again(steadfast):
+    seen = []
+
+    class Watched(Engine):
+        def _restart(self, lane):
+            super()._restart(lane)
+            seen.append((lane.search.fresh, lane.search.gradient, lane.stale))
+
+    list(Watched(steadfast, SMALL, budget=BUDGET).run(EXAMPLES))
+    assert seen
+    assert set(seen) == {(True, None, 0)}
 
 
 @pytest.mark.parametrize("length", [1, 2, 20])
