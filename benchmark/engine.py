@@ -382,11 +382,11 @@ class Engine:
     def _keep_best(self, lane: _Lane, strings: np.ndarray, values: np.ndarray, noise: np.ndarray) -> None:
         """Move to the candidate with the lowest margin if it beats the best, settling what rounding could turn."""
         winner = int(values.argmin())
+        reach = 2 * noise[winner]
         settled = False
-        if self.victim.exact:
-            reach = 2 * noise[winner]
+        if self.victim.exact and values[winner] <= lane.best_margin + reach:
             close = np.flatnonzero(values <= values[winner] + reach)
-            contested = abs(lane.best_margin - values[winner]) <= reach
+            contested = lane.best_margin <= values[winner] + reach
             if len(close) > 8:
                 # A victim that answers them all alike: none is better than the first.
                 close = close[:1]
