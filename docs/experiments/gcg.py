@@ -1,7 +1,7 @@
 """What breaks more than GCG at the same canonical cost: one change at a time, on the bundled checkpoints.
 
     python docs/experiments/gcg.py [--mirror DIR]     runs what gcg.json lacks, and adds it there as it is done
-    python docs/experiments/gcg.py --table            prints the results in gcg.json as a table
+    python docs/experiments/gcg.py --table            writes the results in gcg.json into docs/stronger-gcg.md
 
 Attacked are examples of the official order that the profiles `lite` and `standard` do not use, so that an attack is not
 chosen by the examples that it is judged on.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from long_runs import main
+from long_runs import LongRun
 from scipy.stats import binomtest
 
 from holdfast.benchmark import GCG, Attack, attack_examples, format_gpu_time, load_victim
@@ -171,5 +171,13 @@ def significance(before: list[bool], now: list[bool]) -> str:
     return ""
 
 
+RUN = LongRun(
+    str(__doc__).partition("\n")[0],
+    run,
+    lambda: table(stored()),
+    Path(__file__).resolve().parents[1] / "stronger-gcg.md",
+    "What each change is worth",
+)
+
 if __name__ == "__main__":
-    main(str(__doc__).partition("\n")[0], run, lambda: table(stored()))
+    RUN.main()

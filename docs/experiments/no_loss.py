@@ -1,7 +1,7 @@
 """Whether an attack is as strong with all that makes the engine fast as without: paired, at equal canonical cost.
 
     python docs/experiments/no_loss.py [--mirror DIR]     runs what no_loss.json lacks, and adds it there as it is done
-    python docs/experiments/no_loss.py --table            prints the results in no_loss.json as a table
+    python docs/experiments/no_loss.py --table            writes the results in no_loss.json into docs/performance.md
 
 The same examples of every bundled checkpoint are attacked in three ways: plainly, which is one example at a time, the
 full text of every candidate, all of it in float32; as `holdfast score` does it; and with the rough look in bfloat16,
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from long_runs import main
+from long_runs import LongRun
 from scipy.stats import binomtest
 
 from holdfast.benchmark import Engine, Victim, format_gpu_time, get_attack, load_victim
@@ -27,7 +27,7 @@ from holdfast.tasks import OFFICIAL_TASKS, get_task
 OUTPUT = Path(__file__).with_suffix(".json")
 EXAMPLES = 20
 TIERS = (4e9, 4e10)
-ATTACKS = ("random_token", "gcg", "beast")
+ATTACKS = ("random_token", "gcg", "gcg_plus", "beast")
 Runs = dict[str, dict[str, dict[str, list[float | None]]]]
 """By way, attack and checkpoint: per clean-correct example the break cost in FLOP, None where it held."""
 
@@ -119,5 +119,13 @@ def compared(pairs: list[tuple[bool, bool]]) -> str:
     return f"{sum(a for a, _ in pairs)}, {sum(b for _, b in pairs)}; {lost}, {won}; {p:.2f}"
 
 
+RUN = LongRun(
+    str(__doc__).partition("\n")[0],
+    run,
+    lambda: table(stored()),
+    Path(__file__).resolve().parents[1] / "performance.md",
+    "No loss of strength",
+)
+
 if __name__ == "__main__":
-    main(str(__doc__).partition("\n")[0], run, lambda: table(stored()))
+    RUN.main()

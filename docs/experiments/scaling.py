@@ -11,19 +11,20 @@ spent of their budgets before they broke. Rates are those of throughput-cpu.json
 
 import argparse
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from pages import write_tables
+
 from holdfast.benchmark import OFFICIAL_ATTACKS, PROFILES, Profile, get_attack, read_result
 from holdfast.benchmark.forecast import Text, Work, cards_for, forecast, work_of
 from holdfast.benchmark.model_shape import SHAPES, ModelShape
 from holdfast.benchmark.rates import Rates, read_rates
 from holdfast.leaderboard.quantities import duration
-from holdfast.tasks import OFFICIAL_TASKS, HoldfastError, UsageError, get_task
+from holdfast.tasks import OFFICIAL_TASKS, HoldfastError, get_task
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "scaling.md"
@@ -183,16 +184,6 @@ def _table(head: Sequence[str], rows: Iterable[list[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def written(page: str, found: dict[str, str]) -> str:
-    """A page with the first table under each heading replaced."""
-    for heading, table in found.items():
-        place = re.compile(rf"(?ms)(^#+ {re.escape(heading)}\n(?:(?!^#).)*?)(?:^\|[^\n]*\n)+")
-        page, replaced = place.subn(lambda match, table=table: match[1] + table, page, count=1)
-        if not replaced:
-            raise UsageError(f"{PAGE.name} has no table under the heading '{heading}'; write one there.")
-    return page
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rates", type=Path, help="what throughput.py measured of a card")
@@ -211,7 +202,7 @@ def main() -> None:
         if asked.print:
             print("\n".join(f"{heading}\n\n{table}" for heading, table in found.items()), end="")
         else:
-            PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+            write_tables(PAGE, found)
     except HoldfastError as error:
         parser.exit(error.exit_code, f"{error}\n")
 
