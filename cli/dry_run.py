@@ -1,21 +1,25 @@
-"""What `score --dry-run` prints: what a score would cost and take, measured here, and on workers that are not here."""
+"""What `--dry-run` prints: what scores would cost and take, measured here, and on workers that are not here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
+from ..tasks import UsageError
+from .hosts import Where
 from .options import title
-from .terminal import duration, out, size
+from .terminal import duration, out, size, visible
 
 if TYPE_CHECKING:
-    from ..benchmark import Attack, Settings, Victim
+    from ..benchmark import Attack, Settings
+    from ..benchmark.executor import InThisProcess
     from ..benchmark.forecast import Fleet
     from ..benchmark.plan import Plan
     from ..benchmark.position import Position
-    from ..tasks import EvaluationSet
+    from ..tasks import EvaluationSet, Task
 
 
 @dataclass(frozen=True)
@@ -27,26 +31,43 @@ class Measured:
     plan: "Plan"
 
 
+def check_plan(where: Where, *, dry_run: bool, price: float | None) -> None:
+    """Raises: UsageError for options that a plan needs, or that only a plan has."""
+    if dry_run and where.on_ray and where.workers is None:
+        raise UsageError(
+            "--dry-run measures on this machine and asks no cluster; say with --workers how many there will be, or "
+            "leave out --executor ray."
+        )
+    if price is not None and not dry_run:
+        raise UsageError("--price is for a plan; add --dry-run, or leave it out.")
+
+
 def measured(
-    victims: "Sequence[Victim]",
+    here: "InThisProcess",
+    tasks: "Sequence[Task]",
     evaluations: "Sequence[EvaluationSet]",
     attacks: "Sequence[tuple[Attack, Position]]",
     settings: "Settings",
-    proposal: "Victim | None",
     batch_size: int | None,
 ) -> list[Measured]:
-    """A plan per task and attack; victims as they answer each task. proposal: of attacks that a model guides."""
+    """A plan per task and attack for the victim that is loaded here."""
     from ..benchmark.plan import plan
 
-    return [
-        Measured(
-            evaluation.task,
-            title(attack, place),
-            plan(victim, evaluation, attack, settings, position=place, proposal=proposal, batch_size=batch_size),
-        )
-        for victim, evaluation in zip(victims, evaluations, strict=True)
-        for attack, place in attacks
-    ]
+    plans = []
+    for task, evaluation in zip(tasks, evaluations, strict=True):
+        victim = here.executor(task).model
+        for attack, place in attacks:
+            guided = here.guided(attack)
+            found = plan(
+                victim, evaluation, guided, settings, position=place, proposal=here.proposal, batch_size=batch_size
+            )
+            plans.append(Measured(evaluation.task, title(guided, place), found))
+    return plans
+
+
+def fleet_asked(where: Where, here: "InThisProcess", price: float | None) -> "Fleet | None":
+    """Workers like this machine; None where nobody asked for other than this process. Raises: UsageError."""
+    return where.fleet(card=here.model.device.type == "cuda") if where.on_ray or price is not None else None
 
 
 def show_plans(plans: Sequence[Measured], fleet: "Fleet | None", price: float | None, *, as_json: bool) -> None:
@@ -64,6 +85,35 @@ def show_plans(plans: Sequence[Measured], fleet: "Fleet | None", price: float | 
     for each in plans:
         out.print(_table(each))
         out.print()
+    _show_sum(plans, fleet, price)
+
+
+def show_plans_of_several(
+    plans: Mapping[str, Sequence[Measured]], fleet: "Fleet | None", price: float | None, *, as_json: bool
+) -> None:
+    """Print the plans of several models, a line each. fleet, price: as for one."""
+    if as_json:
+        data = [
+            {"model": model, "task": each.task, "attack": each.attack, **asdict(each.plan), **_on(fleet, [each], price)}
+            for model, own in plans.items()
+            for each in own
+        ]
+        out.print_json(json.dumps(data))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "task", "attack"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("strings/s", "at most"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for model, own in plans.items():
+        for each in own:
+            rate = f"{each.plan.candidates_per_second:,.0f}"
+            table.add_row(Text(visible(model)), each.task, each.attack, rate, duration(each.plan.seconds))
+    out.print(table)
+    _show_sum([each for own in plans.values() for each in own], fleet, price)
+
+
+def _show_sum(plans: Sequence[Measured], fleet: "Fleet | None", price: float | None) -> None:
     out.print(f"At most {duration(sum(each.plan.seconds for each in plans))} in all. Nothing was attacked.")
     if fleet is None:
         return

@@ -67,6 +67,11 @@ AcceptOtherData = Annotated[
     bool,
     typer.Option("--accept-other-data", help="Score on examples that are not the official ones; recorded as such."),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print cost, time and memory; attack nothing.")]
+Price = Annotated[
+    float | None,
+    typer.Option("--price", min=0, help="With --dry-run: what an hour of a card costs, or of a machine without."),
+]
 ResultsAsJson = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 AttackNames = Annotated[
     list[str] | None,

@@ -16,11 +16,13 @@ from .options import (
     AttackNames,
     BatchSize,
     Device,
+    DryRun,
     Dtype,
     Executor,
     GpusPerWorker,
     Mirror,
     Positions,
+    Price,
     Profile,
     Proposal,
     ResultsAsJson,
@@ -78,11 +80,8 @@ def score(
     ] = None,
     fail_on: FailOn = None,
     as_json: ResultsAsJson = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cost, time and memory; attack nothing.")] = False,
-    price: Annotated[
-        float | None,
-        typer.Option("--price", min=0, help="With --dry-run: what an hour of a card costs, or of a machine without."),
-    ] = None,
+    dry_run: DryRun = False,
+    price: Price = None,
 ) -> None:
     """Attack a checkpoint under a compute budget and record what it cost to break each example.
 
@@ -90,18 +89,12 @@ def score(
     """
     from ..benchmark import Settings, get_profile, parse_budget
     from ..benchmark.attacks import full_name
-    from .dry_run import measured, show_plans
+    from .dry_run import check_plan, fleet_asked, measured, show_plans
     from .scoring import read_evaluations, score_on
     from .show import table_of
 
     where = Where(executor, workers, gpus_per_worker, address, device, dtype, batch_size, mirror)
-    if dry_run and where.on_ray and workers is None:
-        raise UsageError(
-            "--dry-run measures on this machine and asks no cluster; say with --workers how many there will be, or "
-            "leave out --executor ray."
-        )
-    if price is not None and not dry_run:
-        raise UsageError("--price is for a plan; add --dry-run, or leave it out.")
+    check_plan(where, dry_run=dry_run, price=price)
     if task:
         settings = Settings.of(
             get_profile(profile), examples=examples, budget=None if budget is None else parse_budget(budget), seed=seed
@@ -117,12 +110,8 @@ def score(
     evaluations = read_evaluations(chosen, settings, mirror, accept_other_data)
     if dry_run:
         here = where.loaded_here(model, proposal)
-        guided: list[tuple[Attack, Position]] = [(here.guided(each), place) for each, place in attacks]
-        asked = where.on_ray or price is not None
-        fleet = where.fleet(card=here.model.device.type == "cuda") if asked else None
-        victims = [here.executor(each).model for each in chosen]
-        plans = measured(victims, evaluations, guided, settings, here.proposal, batch_size)
-        show_plans(plans, fleet, price, as_json=as_json)
+        plans = measured(here, chosen, evaluations, attacks, settings, batch_size)
+        show_plans(plans, fleet_asked(where, here, price), price, as_json=as_json)
         return
     results = []
     with where.host(model, proposal) as host:

@@ -1,7 +1,7 @@
 """`holdfast sweep`: score several models on several tasks in one run, as a small file says."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +16,12 @@ from .options import (
     Address,
     BatchSize,
     Device,
+    DryRun,
     Dtype,
     Executor,
     GpusPerWorker,
     Mirror,
+    Price,
     ResultsAsJson,
     Workers,
     check_proposal,
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 
 def sweep(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What to score: a YAML file, see docs/cli.md.")],
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", "-p", help="In place of the file's profile, examples and budget."),
+    ] = None,
     device: Device = None,
     dtype: Dtype = None,
     batch_size: BatchSize = None,
@@ -52,6 +58,8 @@ def sweep(
     ] = None,
     accept_other_data: AcceptOtherData = False,
     as_json: ResultsAsJson = False,
+    dry_run: DryRun = False,
+    price: Price = None,
 ) -> None:
     """Score models on tasks by attacks, as a file says, and print one table.
 
@@ -59,24 +67,30 @@ def sweep(
     left out; what was wrong with it is said at the end, and is the exit code.
     """
     from ..submissions.sweep_file import read_sweep
+    from .dry_run import check_plan
 
     where = Where(executor, workers, gpus_per_worker, address, device, dtype, batch_size, mirror)
+    check_plan(where, dry_run=dry_run, price=price)
     asked = read_sweep(file)
+    settings = asked.settings(profile)
     attacks = chosen_attacks(asked.attacks, asked.positions)
     check_proposal(attacks, asked.proposal)
     root = folder or Path("scores") / file.stem
-    folders = _folders(root, asked.models)
-    tasks = [get_task(name) for name in asked.task_names]
-    evaluations = dict(
-        zip(asked.task_names, read_evaluations(tasks, asked.settings, mirror, accept_other_data), strict=True)
-    )
+    folders = _folders(root, list(asked.work))
+    names = dict.fromkeys(name for of_model in asked.work.values() for name in of_model)
+    read = read_evaluations([get_task(name) for name in names], settings, mirror, accept_other_data)
+    evaluations = dict(zip(names, read, strict=True))
+    work = {model: [get_task(name) for name in of_model] for model, of_model in asked.work.items()}
+    if dry_run:
+        _show_plan(where, work, asked.proposal, evaluations, attacks, settings, price, as_json=as_json)
+        return
     results: list[Result] = []
     failures: dict[str, Exception] = {}
     with where.cluster():
         for model, target in folders.items():
             found: list[Result] = []
             try:
-                missing = _missing(model, target, tasks, evaluations, attacks, asked.settings, found)
+                missing = _missing(model, target, work[model], evaluations, attacks, settings, found)
                 if missing:
                     with where.host(model, asked.proposal) as host:
                         for task in missing:
@@ -85,7 +99,7 @@ def sweep(
                                 task,
                                 evaluations[task.name],
                                 attacks,
-                                asked.settings,
+                                settings,
                                 target,
                                 accept_other_data=accept_other_data,
                             )
@@ -106,6 +120,29 @@ def sweep(
             err.print(Text(f"{visible(model)}: {_sentence(error)}", style="red"), soft_wrap=True)
         first = next(iter(failures.values()))
         raise typer.Exit(first.exit_code if isinstance(first, HoldfastError) else 1)
+
+
+def _show_plan(
+    where: Where,
+    work: "Mapping[str, Sequence[Task]]",
+    proposal: str | None,
+    evaluations: "Mapping[str, EvaluationSet]",
+    attacks: "Sequence[tuple[Attack, Position]]",
+    settings: "Settings",
+    price: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    from .dry_run import fleet_asked, measured, show_plans_of_several
+
+    plans = {}
+    fleet = None
+    for model, tasks in work.items():
+        here = where.loaded_here(model, proposal)
+        own = [evaluations[task.name] for task in tasks]
+        plans[model if as_json else _called(model)] = measured(here, tasks, own, attacks, settings, where.batch_size)
+        fleet = fleet_asked(where, here, price)
+    show_plans_of_several(plans, fleet, price, as_json=as_json)
 
 
 def _folders(root: Path, models: Sequence[str]) -> dict[str, Path]:
@@ -152,6 +189,11 @@ def _missing(
     return missing
 
 
+def _called(model: str) -> str:
+    """A model as a table calls it: folders and files by their names alone, which no two of a sweep share."""
+    return folder_name(model) if Path(model).expanduser().exists() else model
+
+
 def _sentence(error: Exception) -> str:
     said = " ".join(str(error).split())
     return visible(said if isinstance(error, HoldfastError) else f"{type(error).__name__}: {said}", 4000)
@@ -167,7 +209,7 @@ def _table(results: "Sequence[Result]") -> Table:
     columns: list[str] = []
     cells: dict[tuple[str, str, str], str] = {}
     for result in results:
-        row = result.victim.reference, result.task.name
+        row = _called(result.victim.reference), result.task.name
         attack = get_attack(variant_name(result.attack.name, result.attack.parameters))
         column = title(attack, result.attack.position)
         rows.setdefault(row, []).append(result)

@@ -4,7 +4,9 @@
       - checkpoints/my-first-model          # a folder, from the file's own
       - acme/my-second-model@COMMIT         # a Hub id
       - ensemble.yaml                       # a victim file
-    tasks: [imdb, spam]                     # or [all]
+      - model: checkpoints/for-spam-alone   # one that has tasks of its own
+        tasks: [spam]
+    tasks: [imdb, spam]                     # or [all]; of all models that have none of their own
     attacks: [random_token, gcg, beast]     # may be left out, like all that follows
     positions: [suffix]
     profile: lite
@@ -16,11 +18,11 @@
 Plain data, read as strictly as a manifest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from ..benchmark import OFFICIAL_ATTACKS, Settings, get_attack, get_profile, parse_budget
 from ..benchmark.position import OFFICIAL_POSITION, get_position
@@ -47,13 +49,29 @@ AttackName = Annotated[str, _known(get_attack)]
 PositionName = Annotated[str, _known(get_position)]
 
 
+TaskNames = Annotated[list[TaskName], Field(min_length=1)]
+
+
+class SweptModel(BaseModel):
+    """A model and its tasks; None where they are those of the sweep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    model: ModelName
+    tasks: TaskNames | None = None
+
+
+def _by_name(given: object) -> object:
+    return given if isinstance(given, dict | SweptModel) else {"model": given}
+
+
 class Sweep(BaseModel):
     """What is to be scored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    models: Annotated[list[ModelName], Field(min_length=1)]
-    tasks: Annotated[list[TaskName], Field(min_length=1)]
+    models: Annotated[list[Annotated[SweptModel, BeforeValidator(_by_name)]], Field(min_length=1)]
+    tasks: TaskNames | None = None
     attacks: Annotated[list[AttackName], Field(min_length=1)] = list(OFFICIAL_ATTACKS)
     positions: Annotated[list[PositionName], Field(min_length=1)] = [OFFICIAL_POSITION]
     profile: Annotated[str, _known(get_profile)] = "quick"
@@ -62,15 +80,32 @@ class Sweep(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     proposal: ModelName | None = None
 
-    @property
-    def task_names(self) -> list[str]:
-        """Every task once."""
-        return list(OFFICIAL_TASKS if "all" in self.tasks else dict.fromkeys(self.tasks))
+    @model_validator(mode="after")
+    def _every_model_has_tasks(self) -> Self:
+        if self.tasks is None:
+            for each in self.models:
+                if each.tasks is None:
+                    raise ValueError(f"{each.model} has no tasks; give it some, or the sweep by `tasks`")
+        return self
 
     @property
-    def settings(self) -> Settings:
+    def work(self) -> dict[str, list[str]]:
+        """Every model once, and every task of it once."""
+        found: dict[str, list[str]] = {}
+        for each in self.models:
+            found[each.model] = _each_once([*found.get(each.model, []), *(each.tasks or self.tasks or [])])
+        return found
+
+    def settings(self, profile: str | None) -> Settings:
+        """profile: in place of what the file says about it, and about examples and budget."""
+        if profile is not None:
+            return Settings.of(get_profile(profile), seed=self.seed)
         budget = None if self.budget is None else parse_budget(self.budget)
         return Settings.of(get_profile(self.profile), examples=self.examples, budget=budget, seed=self.seed)
+
+
+def _each_once(tasks: Sequence[str]) -> list[str]:
+    return list(OFFICIAL_TASKS if "all" in tasks else dict.fromkeys(tasks))
 
 
 _READER = TypeAdapter(Sweep)
@@ -86,7 +121,7 @@ def read_sweep(path: Path) -> Sweep:
 
     return sweep.model_copy(
         update={
-            "models": [placed(name) for name in dict.fromkeys(sweep.models)],
+            "models": [each.model_copy(update={"model": placed(each.model)}) for each in sweep.models],
             "proposal": sweep.proposal and placed(sweep.proposal),
         }
     )

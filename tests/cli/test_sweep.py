@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.benchmark import read_result
+from holdfast.submissions.checkpoints import checkpoint_names
+from holdfast.submissions.sweep_file import read_sweep
 
 SWEEP = """\
 models: [{models}]
@@ -76,7 +78,10 @@ def test_a_model_that_changed_is_not_taken_for_scored(holdfast, sweep, checkpoin
         ("models: [good]\ntasks: [imdb]\nprofile: huge\n", r"sweep\.yaml:3: profile: .*huge"),
         ("models: [good]\ntasks: [imdb]\nbudget: lots\n", r"sweep\.yaml:3: budget: .*lots"),
         ("models: []\ntasks: [imdb]\n", r"sweep\.yaml:1: models: "),
-        ("models: [good]\n", r"sweep\.yaml:1: tasks: this field is required"),
+        ("models: [good]\n", r"sweep\.yaml:1: good has no tasks; give it some, or the sweep by `tasks`"),
+        ("models: [7]\ntasks: [imdb]\n", r"sweep\.yaml:1: models\.0\.model: this must be text"),
+        ("models:\n  - model: good\n    task: [imdb]\n", r"sweep\.yaml:3: models\.0\.task: there is no such field"),
+        ("models:\n  - model: good\n    tasks: [imbd]\n", r"sweep\.yaml:3: models\.0\.tasks\.0: .*imbd"),
         ("models: [good\n", r"sweep\.yaml:2: "),
     ],
 )
@@ -93,3 +98,50 @@ def test_two_models_do_not_share_a_folder(holdfast, sweep, tmp_path) -> None:
     outcome = holdfast("sweep", sweep, "--out", tmp_path / "out")
     assert outcome.code == 5
     assert "rename one of them" in outcome.sentence
+
+
+def test_a_model_has_tasks_of_its_own(holdfast, sweep, tmp_path) -> None:
+    sweep.write_text(
+        "models:\n  - good\n  - model: pair.yaml\n    tasks: [word-length]\n"
+        "tasks: [password-match]\nattacks: [random_token]\nexamples: 2\nbudget: 2e8FLOP\n"
+    )
+    assert holdfast("sweep", sweep, "--out", tmp_path / "out").code == 0
+    found = {str(path.parent) for path in files(tmp_path / "out")}
+    assert found == {"good/results/password-match", "pair/results/word-length"}
+
+
+def test_a_profile_can_stand_in_for_what_the_file_says(holdfast, sweep, tmp_path) -> None:
+    sweep.write_text("models: [good]\ntasks: [password-match]\nattacks: [random_token]\nexamples: 2\nbudget: 1us\n")
+    outcome = holdfast("sweep", sweep, "--profile", "standard", "--dry-run", "--json")
+    assert outcome.code == 0
+    [planned] = json.loads(outcome.out)
+    assert planned["examples"] == 200
+    assert max(map(float, planned["iterations"])) == 4e14
+    refused = holdfast("sweep", sweep, "--profile", "huge")
+    assert refused.code == 2
+    assert "huge" in refused.sentence
+
+
+def test_a_sweep_can_be_planned(holdfast, sweep, tmp_path) -> None:
+    sweep.write_text(SWEEP.format(models="good, pair.yaml"))
+    data = json.loads(holdfast("sweep", sweep, "--dry-run", "--json").out)
+    assert [(Path(each["model"]).name, each["task"], each["attack"]) for each in data] == [
+        (model, task, attack)
+        for model in ("good", "pair.yaml")
+        for task in ("password-match", "word-length")
+        for attack in ("random_token", "random_token prefix")
+    ]
+    outcome = holdfast("sweep", sweep, "--dry-run", "--price", "2", "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert len([line for line in outcome.out.splitlines() if "random_token" in line]) == 8
+    assert "in all. Nothing was attacked." in outcome.out
+    assert "at 2 each" in outcome.out
+    assert not (tmp_path / "out").exists()
+    assert "--price is for a plan" in holdfast("sweep", sweep, "--price", "2").sentence
+
+
+def test_every_checkpoint_of_the_registry_is_in_the_sweep_of_the_baselines() -> None:
+    work = read_sweep(Path(__file__).resolve().parents[2] / "submissions" / "baselines.yaml").work
+    assert {Path(model).name for model in work} == set(checkpoint_names())
+    for model, tasks in work.items():
+        assert [Path(model).name.startswith(task) for task in tasks] == [True]
