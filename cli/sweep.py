@@ -215,9 +215,9 @@ def _table(results: "Sequence[Result]") -> Table:
         rows.setdefault(row, []).append(result)
         columns += [] if column in columns else [column]
         cells[*row, column] = str(robust_accuracy(result, result.budget))
-    budget = f"robust at {format_gpu_time(results[0].budget)}: " if results else ""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "task", "clean", *(f"{budget}{column}" for column in columns)):
+    about = f"clean accuracy, and robust accuracy at {format_gpu_time(results[0].budget)}" if results else None
+    table = Table(title=about, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading in ("model", "task", "clean", *columns):
         table.add_column(Text(heading), overflow="fold")
     for row, of_row in rows.items():
         shown = [cells.get((*row, column), "") for column in columns]
