@@ -29,7 +29,7 @@ def test_a_table_is_replaced_under_its_heading(tmp_path: Path) -> None:
         pages.write_tables(page, {"Money": "| b |\n"})
 
 
-@pytest.mark.parametrize("name", ["gcg"])
+@pytest.mark.parametrize("name", ["gcg", "no_loss"])
 def test_the_page_has_the_table_that_the_command_writes(name: str, monkeypatch) -> None:
     run = import_module(name).RUN
     before = run.page.read_text(encoding="utf-8")
