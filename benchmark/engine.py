@@ -20,9 +20,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from ..tasks import CheckpointError, Example, UsageError
+from ..tasks import CheckpointError, Example, ResourceError, UsageError
 from .attacks import Attack, Search, SlotGradient, begins_anew, is_guided, keeps_a_beam
-from .batch import BatchSize, out_of_memory
+from .batch import BatchSize, out_of_memory, out_of_memory_on
 from .candidate_runs import batches
 from .iteration import iteration_cost
 from .outcome import Progress, Record, Tally
@@ -139,6 +139,8 @@ class Engine:
         self.stopwatch = Stopwatch()
         self.candidates = 0
         """Strings scored so far, those scored ahead of a success included."""
+        self._room: float = np.inf
+        """Examples whose prefixes fit into memory at once, as far as is known."""
         self._on_progress = on_progress
 
     @property
@@ -163,8 +165,11 @@ class Engine:
         tally = Tally(len(examples), self.budget)
         while waiting or lanes:
             finished: list[Record] = []
-            while waiting and len(lanes) < self._lanes_wanted():
-                opened = self._open(waiting.popleft())
+            while waiting and len(lanes) < min(self._lanes_wanted(), self._room):
+                opened = self._open_beside(lanes, waiting[0])
+                if opened is None:
+                    break
+                waiting.popleft()
                 if isinstance(opened, Record):
                     finished.append(opened)
                 else:
@@ -196,6 +201,16 @@ class Engine:
         """Examples in lockstep: enough to fill the batch, and the next larger one where that may be tried."""
         return lanes_for(self.attack, self.batch.next_rows)
 
+    def _open_beside(self, lanes: Sequence[_Lane], example: Example) -> _Lane | Record | None:
+        """Prepare an example where others are under attack; None where there is no memory left beside those."""
+        try:
+            return self._open(example)
+        except ResourceError:
+            if not lanes:
+                raise
+            self._room = len(lanes)
+            return None
+
     def _open(self, example: Example) -> _Lane | Record:
         """Prepare an example; a record at once where the victim is wrong without any attack."""
         victim = self.victim
@@ -210,14 +225,14 @@ class Engine:
         if int(logits.argmax()) != example.label:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
         rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, self.position, example.id))
-        ready = self._within_memory(lambda: self.scorer.prepare(slot))
+        ready = self._prepared(lambda: self.scorer.prepare(slot))
         return _Lane(slot, ready, self._search(slot, rng), logits)
 
     def _search(self, slot: Slot, rng: np.random.Generator) -> Search:
         if self.proposal is None or not keeps_a_beam(self.attack):
             return Search(rng, self.victim.vocabulary, self._first_string(slot, rng))
         proposal = self.proposal
-        prepared = self._within_memory(lambda: proposal.prepare(slot))
+        prepared = self._prepared(lambda: proposal.prepare(slot))
 
         def next_tokens(strings: np.ndarray, count: int) -> np.ndarray:
             def draw() -> np.ndarray:
@@ -321,6 +336,16 @@ class Engine:
         if keeps_a_beam(self.attack):
             return Bar(label, self.attack.width, np.inf, ROUNDING)
         return Bar(label, 1, lane.best_margin, ROUNDING)
+
+    def _prepared(self, work: Callable[[], Made]) -> Made:
+        """Do work on a single sequence, for which smaller batches would make no room."""
+        try:
+            with self.stopwatch.section("model"):
+                return work()
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise out_of_memory_on(self.victim.device) from error
 
     def _within_memory(self, work: Callable[[], Made]) -> Made:
         """Do a round's work on the model, again with smaller batches when memory runs out."""

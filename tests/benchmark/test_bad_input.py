@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from victims import save_checkpoint
 
 from holdfast.benchmark import (
     GCG,
+    Engine,
     RandomToken,
     Settings,
     attack_examples,
@@ -96,6 +98,35 @@ def test_a_single_sequence_that_does_not_fit_is_refused(checkpoint, architecture
     with LittleMemory(victim, 0), pytest.raises(ResourceError, match="out of memory on cpu with a single") as caught:
         attack_examples(victim, EXAMPLES[:4], RandomToken(), budget=2e9)
     assert one_sentence(caught.value, 6)
+
+
+def test_as_many_examples_are_attacked_at_once_as_their_prefixes_fit(victim):
+    """Memory holds what belongs to three of them."""
+    alive: list[weakref.ref] = []
+    refused = []
+
+    class Crowded(Engine):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            prepare = self.scorer.prepare
+
+            def in_little_memory(slot):
+                if sum(each() is not None for each in alive) == 3:
+                    refused.append(slot)
+                    raise torch.OutOfMemoryError("no room for another prefix")
+                alive.append(weakref.ref(ready := prepare(slot)))
+                return ready
+
+            self.scorer.prepare = in_little_memory
+
+    attack = GCG(candidates=24, top_k=32)
+    expected = attack_examples(victim, EXAMPLES, attack, budget=2e9)
+    engine = Crowded(victim, attack, budget=2e9)
+    rows = engine.batch.rows
+    found = {record.example_id: record for record in engine.run(EXAMPLES)}
+    assert [found[example.id] for example in EXAMPLES] == expected
+    assert len(refused) == 1, "it asks no more often"
+    assert engine.batch.rows >= rows, "smaller batches would not have helped"
 
 
 def test_running_out_of_memory_loses_nothing_that_was_finished(victim, undisturbed, tmp_path):
