@@ -84,9 +84,11 @@ def label(name: str) -> str:
     return _attack(name)
 
 
+_ABBREVIATED = {"gcg": "GCG", "gcg_plus": "GCG plus", "beast": "BEAST", "beast_lm": "BEAST LM"}
+
+
 def _attack(name: str) -> str:
     attack, dash, length = name.rpartition("-")
     if dash and length.isdecimal():
         return f"{_attack(attack)}, {length} tokens"
-    plain = name.replace("_", " ").replace("-", " ")
-    return plain.upper() if name in ("gcg", "beast", "beast_lm") else plain
+    return _ABBREVIATED.get(name, name.replace("_", " ").replace("-", " "))
