@@ -225,14 +225,14 @@ class Engine:
         if int(logits.argmax()) != example.label:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
         rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, self.position, example.id))
-        ready = self._prepared(lambda: self.scorer.prepare(slot))
+        ready = self._within_memory(lambda: self.scorer.prepare(slot), single=True)
         return _Lane(slot, ready, self._search(slot, rng), logits)
 
     def _search(self, slot: Slot, rng: np.random.Generator) -> Search:
         if self.proposal is None or not keeps_a_beam(self.attack):
             return Search(rng, self.victim.vocabulary, self._first_string(slot, rng))
         proposal = self.proposal
-        prepared = self._prepared(lambda: proposal.prepare(slot))
+        prepared = self._within_memory(lambda: proposal.prepare(slot), single=True)
 
         def next_tokens(strings: np.ndarray, count: int) -> np.ndarray:
             def draw() -> np.ndarray:
@@ -337,18 +337,11 @@ class Engine:
             return Bar(label, self.attack.width, np.inf, ROUNDING)
         return Bar(label, 1, lane.best_margin, ROUNDING)
 
-    def _prepared(self, work: Callable[[], Made]) -> Made:
-        """Do work on a single sequence, for which smaller batches would make no room."""
-        try:
-            with self.stopwatch.section("model"):
-                return work()
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise out_of_memory_on(self.victim.device) from error
+    def _within_memory(self, work: Callable[[], Made], *, single: bool = False) -> Made:
+        """Do work on the model, again with smaller batches when memory runs out.
 
-    def _within_memory(self, work: Callable[[], Made]) -> Made:
-        """Do a round's work on the model, again with smaller batches when memory runs out."""
+        single: it is over one sequence, for which smaller batches would make no room. Raises: ResourceError.
+        """
         while True:
             try:
                 with self.stopwatch.section("model"):
@@ -356,6 +349,8 @@ class Engine:
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
+                if single:
+                    raise out_of_memory_on(self.victim.device) from error
                 self.batch.shrink(error)
 
     def _digest(self, lane: _Lane, logits: np.ndarray, finished: list[Record]) -> bool:
