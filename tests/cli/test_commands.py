@@ -222,14 +222,18 @@ def test_the_derived_figures_are_shown_as_json(holdfast, scored):
 
 
 def test_a_gradient_attack_that_random_tokens_outdo_is_flagged_where_both_are_shown(holdfast, tmp_path):
-    for attack, outcomes in (("gcg", [None] * 5), ("random_token", [10**10] * 5), ("beast", [None] * 5)):
+    for attack in OFFICIAL_ATTACKS:
+        outcomes = [None if attack == "gcg" else 10**10] * 5
         (tmp_path / f"{attack}.json").write_bytes(result_json(made(outcomes, attack=attack)))
     flags = re.compile(r"^flags .*$", re.MULTILINE)
     shown = " ".join(flags.findall(holdfast("show", tmp_path).out)).split()
-    assert (shown.count("none"), shown.count("worse-than-random")) == (2, 2)
+    assert (shown.count("none"), shown.count("worse-than-random")) == (len(OFFICIAL_ATTACKS) - 1, 2)
     assert flags.findall(holdfast("show", tmp_path / "gcg.json").out)[0].split() == ["flags", "none"]
-    figures = json.loads(holdfast("show", tmp_path, "--json").out)
-    assert [each["flags"] for each in figures] == [[], ["worse-than-random"], [], ["worse-than-random"]]
+    figures = {each["attack"]: each["flags"] for each in json.loads(holdfast("show", tmp_path, "--json").out)}
+    flagged = ("gcg", "official adversary")
+    assert figures == {
+        name: ["worse-than-random"] if name in flagged else [] for name in (*OFFICIAL_ATTACKS, "official adversary")
+    }
 
 
 def test_a_result_of_somebody_elses_cannot_drive_the_terminal(holdfast, scored, tmp_path):
