@@ -1,5 +1,6 @@
 """What all tests share: no network, no trace left in the user's caches, and the real data where there is a copy."""
 
+import gc
 import os
 import secrets
 import shutil
@@ -20,6 +21,14 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
 os.environ.pop("RAY_ADDRESS", None)
 # A job in the background ignores Ctrl-C, and so would all that it starts; the tests of interruptions need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays. statsmodels collects garbage at every correction of p-values, and would look at all
+    of it each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

@@ -121,8 +121,8 @@ def test_as_many_examples_are_attacked_at_once_as_their_prefixes_fit(victim):
             self.scorer.prepare = in_little_memory
 
     attack = GCG(candidates=24, top_k=32)
-    expected = attack_examples(victim, EXAMPLES, attack, budget=2e9)
-    engine = Crowded(victim, attack, budget=2e9)
+    expected = attack_examples(victim, EXAMPLES, attack, budget=5e8)
+    engine = Crowded(victim, attack, budget=5e8)
     rows = engine.batch.rows
     found = {record.example_id: record for record in engine.run(EXAMPLES)}
     assert [found[example.id] for example in EXAMPLES] == expected

@@ -37,7 +37,7 @@ def test_a_pythia_sized_model_on_200_real_reviews_stays_under_4_gb(tmp_path, mir
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ["gcg", "beast"])
 def test_memory_grows_with_neither_examples_nor_iterations(tmp_path, holdfast_process, attack):
-    """Six times the examples, or ten times the budget: within 5 % of the same peak, which is mostly PyTorch."""
+    """Four times the examples, or five times the budget: within 5 % of the same peak, which is mostly PyTorch."""
 
     def peak(examples: int, budget: str) -> tuple[int, int]:
         outcome = holdfast_process(
@@ -50,7 +50,7 @@ def test_memory_grows_with_neither_examples_nor_iterations(tmp_path, holdfast_pr
         return result["run"]["peak_memory"], sum(record["iterations"] for record in result["records"])
 
     few, iterations = peak(16, "0.02ms")
-    more_examples, _ = peak(96, "0.02ms")
-    more_iterations, again = peak(16, "0.2ms")
-    assert again > 4 * iterations
+    more_examples, _ = peak(64, "0.02ms")
+    more_iterations, again = peak(16, "0.1ms")
+    assert again > 2.5 * iterations
     assert max(more_examples, more_iterations) < 1.05 * few

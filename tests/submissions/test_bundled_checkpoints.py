@@ -27,11 +27,11 @@ def victim_of(name: str) -> Victim:
 
 @cache
 def attacked(name: str, attack: str) -> list[Record]:
-    """The first 100 examples that are right without an attack, with the FLOP of 50 iterations of GCG each."""
+    """The first 50 examples that are right without an attack, with the FLOP of 50 iterations of GCG each."""
     victim = victim_of(name)
     examples = get_task("password-match").evaluation().examples
-    right = [example for example in examples[:120] if victim.classify(example.text()) == example.label][:100]
-    assert len(right) == 100
+    right = [example for example in examples[:60] if victim.classify(example.text()) == example.label][:50]
+    assert len(right) == 50
     tokens = min(len(victim.tokenizer(example.text()).input_ids) for example in right) + 10
     budget = ITERATIONS * cost_of_iteration(victim.parameters, tokens, 128, gradient=True)
     return attack_examples(victim, right, get_attack(attack), budget=budget)

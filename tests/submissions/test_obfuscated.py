@@ -13,7 +13,7 @@ from holdfast.submissions.flags import flags_of
 from holdfast.tasks import get_task
 
 EVALUATION = get_task("password-match").evaluation()
-SETTINGS = Settings("custom", 40, 6e10)
+SETTINGS = Settings("custom", 30, 4e10)
 
 
 def undefended() -> Victim:
