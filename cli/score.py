@@ -15,9 +15,11 @@ from .options import (
     Address,
     AttackNames,
     BatchSize,
+    Budget,
     Device,
     DryRun,
     Dtype,
+    Examples,
     Executor,
     GpusPerWorker,
     Mirror,
@@ -30,6 +32,7 @@ from .options import (
     Workers,
     check_proposal,
     chosen_attacks,
+    chosen_settings,
 )
 from .show import read_results
 from .terminal import out
@@ -57,10 +60,8 @@ def score(
     attack: AttackNames = None,
     position: Positions = None,
     proposal: Proposal = None,
-    examples: Annotated[int | None, typer.Option("--examples", "-n", help="Attack so many examples instead.")] = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", "-b", help="Budget per example instead, like 5ms, 1s or 4e12FLOP.")
-    ] = None,
+    examples: Examples = None,
+    budget: Budget = None,
     seed: Seed = 0,
     device: Device = None,
     dtype: Dtype = None,
@@ -87,7 +88,6 @@ def score(
 
     An interrupted run goes on where it was when the same command is given again.
     """
-    from ..benchmark import Settings, get_profile, parse_budget
     from ..benchmark.attacks import full_name
     from .dry_run import check_plan, fleet_asked, measured, show_plans
     from .scoring import read_evaluations, score_on
@@ -96,9 +96,7 @@ def score(
     where = Where(executor, workers, gpus_per_worker, address, device, dtype, batch_size, mirror)
     check_plan(where, dry_run=dry_run, price=price)
     if task:
-        settings = Settings.of(
-            get_profile(profile), examples=examples, budget=None if budget is None else parse_budget(budget), seed=seed
-        )
+        settings = chosen_settings(profile, examples, budget, seed)
         attacks = chosen_attacks(attack, position)
     else:
         task, attacks, settings = _as_the_baseline(baseline, attack, position)

@@ -14,8 +14,10 @@ from ..tasks import OFFICIAL_TASKS, RecordError, UsageError, get_task
 from .options import (
     AttackNames,
     BatchSize,
+    Budget,
     Device,
     Dtype,
+    Examples,
     Mirror,
     Positions,
     Profile,
@@ -24,6 +26,7 @@ from .options import (
     Seed,
     check_proposal,
     chosen_attacks,
+    chosen_settings,
 )
 from .terminal import InterruptedRunError, err, out, visible
 
@@ -104,6 +107,8 @@ def new(
         ),
     ] = None,
     profile: Profile = "lite",
+    examples: Examples = None,
+    budget: Budget = None,
     attack: AttackNames = None,
     position: Positions = None,
     proposal: Proposal = None,
@@ -122,7 +127,6 @@ def new(
 
     What is not given is asked for. An interrupted run goes on when the same command is given again.
     """
-    from ..benchmark import Settings, get_profile
     from ..submissions.entry import find_registry
     from ..submissions.manifest import Defence, Licence, Line, Slug
     from ..submissions.new import Draft, Scoring, create_entry
@@ -159,7 +163,7 @@ def new(
     attacks = chosen_attacks(attack, position)
     check_proposal(attacks, proposal)
     scoring = Scoring(
-        settings=Settings.of(get_profile(profile), seed=seed),
+        settings=chosen_settings(profile, examples, budget, seed),
         attacks=attacks,
         work=scores or Path("scores") / checked_slug,
         proposal=proposal,

@@ -117,6 +117,20 @@ def test_all_problems_of_all_entries_are_listed_with_one_exit_code(holdfast, reg
     assert [problem["line"] for problem in listed["problems"]] == [None, None]
 
 
+def test_an_entry_may_have_a_budget_of_its_own(holdfast, registry, tmp_path):
+    """Examples and budget in place of the profile's, as `score` takes them."""
+    done = holdfast(
+        *("submit", "new", "my-model", "--checkpoint", f"password-match={CHECKPOINT}", *SAID, "--defence", "none"),
+        *("--attack", "random_token", "--profile", "lite", "--examples", 12, "--budget", "0.01ms", "--device", "cpu"),
+        *("--scores", tmp_path / "scores", "--registry", registry),
+    )
+    assert done.code == 0, done.err
+    entry = load_entry(registry / "entries" / "my-model")
+    assert check_entry(entry.folder) == []
+    [result] = entry.results.values()
+    assert (result.profile, result.summary.examples, result.budget) == ("custom", 12, 4e9)
+
+
 def test_killed_at_any_moment_no_half_made_entry_appears(registry, scores, tmp_path):
     command = [
         *(str(Path(sysconfig.get_path("scripts")) / "holdfast"), "submit", "new", "my-model"),
