@@ -281,9 +281,7 @@ class Engine:
             self._within_memory(lambda: self._gradients_of(lacking))
 
     def _gradients_of(self, lanes: Sequence[_Lane]) -> None:
-        # A row with its backward pass takes the memory of several rows without.
-        rows = max(1, self.batch.rows // 8)
-        for batch in batches(lanes, lambda lane: lane.slot, rows):
+        for batch in batches(lanes, lambda lane: lane.slot, gradient_rows(self.batch.rows)):
             units = [Unit(lane.ready.exact.prepared, lane.search.best[None]) for lane in batch]
             for lane, unit, values in zip(batch, units, self.passes.slot_gradient(units), strict=True):
                 lane.search.gradient = SlotGradient(
@@ -526,6 +524,13 @@ def attack_examples(
     )
     records = {record.example_id: record for record in engine.run(examples)}
     return [records[example.id] for example in examples]
+
+
+def gradient_rows(rows: int) -> int:
+    """Sequences whose gradients are taken together, where so many are scored: the backward pass takes the memory of
+    several without.
+    """
+    return max(1, rows // 8)
 
 
 def lanes_for(attack: Attack, rows: int) -> int:

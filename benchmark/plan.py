@@ -1,8 +1,9 @@
 """What a score would cost and take, before it is run: the dry run.
 
-Costs follow from the tokenized examples alone. Time and memory are measured, on one batch of candidates of a middling
-and of the longest example, and on what a language model that guides the attack is asked about the longest. They are
-scaled to the case that every example holds for the whole budget; a victim that breaks takes less.
+Costs follow from the tokenized examples alone. Time and memory are measured, on one batch of candidates and one of
+gradients of a middling and of the longest example, and on what a language model that guides the attack is asked about
+the longest. They are scaled to the case that every example holds for the whole budget, with a gradient in every
+iteration; a victim that breaks takes less.
 """
 
 import time
@@ -17,6 +18,7 @@ from ..tasks import EvaluationSet
 from .attacks import Attack, GuidedAttack, is_guided
 from .batch import BatchSize
 from .budget import TIERS, forward_cost
+from .engine import gradient_rows
 from .iteration import dearest_iteration, proposing_cost
 from .machine import peak_memory
 from .pass_base import Unit
@@ -33,8 +35,9 @@ class Plan:
     """A score that has not been run. Costs are FLOP per example, for an example of median length.
 
     proposing_cost: of an iteration, for the passes of the language model that guides the attack; proposing_seconds:
-    what these take. iterations: whole iterations that fit each tier up to the budget. seconds: at most, if nothing
-    breaks. memory: peak bytes with one batch of the longest example; available: bytes free now.
+    what these take. gradient_seconds: of a gradient, among those of other examples. iterations: whole iterations that
+    fit each tier up to the budget. seconds: at most, if nothing breaks. memory: peak bytes with one batch of the
+    longest example; available: bytes free now.
     """
 
     examples: int
@@ -46,6 +49,7 @@ class Plan:
     iteration_cost: int
     proposing_cost: int
     proposing_seconds: float
+    gradient_seconds: float
     iterations: dict[float, int]
     candidates_per_second: float
     seconds: float
@@ -82,7 +86,16 @@ def plan(
         unit = Unit(passes.prepare(slot), strings)
         return batch.rows / _seconds(lambda: passes.logits([unit]).cpu())
 
-    middling_rate, longest_rate = rate(middling), rate(longest)
+    def gradient(slot: Slot) -> float:
+        """Seconds of one, in a batch of several."""
+        if not attack.uses_gradient:
+            return 0.0
+        strings = victim.vocabulary.draw(np.random.default_rng(0), 1, attack.length)
+        units = [Unit(passes.prepare(slot), strings)] * min(gradient_rows(batch.rows), len(slots))
+        return _seconds(lambda: passes.slot_gradient(units).cpu()) / len(units)
+
+    rates, gradients = ([measure(slot) for slot in (middling, longest)] for measure in (rate, gradient))
+    of_middling, of_longest = (attack.candidates / each + beside for each, beside in zip(rates, gradients, strict=True))
     proposing = _proposing_seconds(victim, attack, longest, proposal) if is_guided(attack) else 0.0
     iterations = sum(int(settings.budget // _iteration_cost(victim, attack, slot)) for slot in slots)
     tiers = [tier for tier in TIERS if tier < settings.budget] + [settings.budget]
@@ -97,9 +110,10 @@ def plan(
         iteration_cost=iteration,
         proposing_cost=_proposing_cost(attack, middling),
         proposing_seconds=proposing,
+        gradient_seconds=gradients[0],
         iterations={tier: int(tier // iteration) for tier in tiers},
-        candidates_per_second=middling_rate,
-        seconds=iterations * (attack.candidates / min(middling_rate, 2 * longest_rate) + proposing),
+        candidates_per_second=rates[0],
+        seconds=iterations * (max(of_middling, of_longest / 2) + proposing),
         memory=peak_memory(victim.device),
         available=_available(victim.device),
     )

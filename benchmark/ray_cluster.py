@@ -21,7 +21,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 try:
     import ray
 except ModuleNotFoundError as error:
-    raise UsageError("Ray is not installed here; install it with: pip install 'holdfast[ray]'") from error
+    raise UsageError("Ray is not installed here; install it with: pip install ray") from error
 
 OBJECT_STORE = 200_000_000
 """Bytes of shared memory for a cluster on this machine: what workers are sent, and send, is small."""

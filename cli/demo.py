@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TASK = "password-match"
 ATTACK = "gcg"
-"""The stronger official attack; random tokens break fewer examples and take longer to do so."""
+"""One attack is enough to see what a defence does; most of the other official ones take longer."""
 CHECKPOINTS = {"undefended": "password-match-undefended", "adversarially trained": "password-match-adversarial"}
 
 

@@ -159,7 +159,8 @@ def _table(each: Measured) -> Table:
         table.add_row("proposal", asked)
     fits = ", ".join(f"{count:,} at {format_gpu_time(tier)}" for tier, count in plan.iterations.items())
     table.add_row("iterations", fits)
-    table.add_row("rate", f"{plan.candidates_per_second:,.0f} strings/s, measured now")
+    gradient = f"; {1000 * plan.gradient_seconds:,.3g} ms a gradient" if plan.gradient_seconds else ""
+    table.add_row("rate", f"{plan.candidates_per_second:,.0f} strings/s{gradient}, measured now")
     table.add_row("time", f"at most {duration(plan.seconds)}, if every example holds; less for what breaks")
     table.add_row("memory", f"{size(plan.memory)} at the peak, measured now; {size(plan.available)} free")
     return table

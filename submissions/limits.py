@@ -15,7 +15,7 @@ ENTRY_BYTES = 32_000_000
 EXAMPLES = 500
 """Rows of a result or a trace: no task has more official examples."""
 ATTACK_TOKENS = 64
-"""Tokens of an attack string; the longest official attack uses 25."""
+"""Tokens of an attack string; attacks have 50 at most."""
 ATTACK_CHARACTERS = 4_000
 TRACE_MEMORY = 50_000_000
 """Bytes that the columns of a trace may take when unpacked."""

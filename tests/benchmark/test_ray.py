@@ -21,7 +21,7 @@ from holdfast.benchmark.settings import Files
 from holdfast.submissions.victim_file import load_model
 from holdfast.tasks import CheckpointError, ResourceError, UsageError, get_task
 
-pytest.importorskip("ray", reason="needs Ray: pip install 'holdfast[ray]'")
+pytest.importorskip("ray", reason="needs Ray: pip install ray")
 
 import ray
 

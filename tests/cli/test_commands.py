@@ -166,10 +166,13 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(holdfast, checkpoi
     assert (outcome.code, outcome.err) == (0, "")
     for said in ("forward pass", "iterations", "strings/s, measured now", "memory", "Nothing was attacked."):
         assert said in outcome.out
-    (plan,) = json.loads(holdfast(*dry, "--attack", "gcg", "--json").out)
+    plan, chance = json.loads(holdfast(*dry, "--attack", "gcg", "--attack", "random_token", "--json").out)
     assert (plan["task"], plan["attack"], plan["examples"]) == ("password-match", "gcg", 4)
     assert plan["forward_cost"] == 2 * plan["parameters"] * plan["median_tokens"]
     assert plan["iteration_cost"] == 262 * plan["parameters"] * plan["median_tokens"]
+    iteration = 128 / plan["candidates_per_second"] + plan["gradient_seconds"]
+    assert plan["seconds"] >= 0.8 * 4 * max(plan["iterations"].values()) * iteration
+    assert plan["gradient_seconds"] > chance["gradient_seconds"] == 0
     assert not list(tmp_path.iterdir())
 
 

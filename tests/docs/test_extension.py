@@ -92,7 +92,7 @@ def here(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def entry(holdfast: Command, registry: Path) -> Path:
-    """An entry with a classifier that was trained for the task, attacked by both official attacks and by theirs."""
+    """An entry with a classifier that was trained for the task, attacked by the official attacks and by theirs."""
     made = holdfast("train", "--task", "shouting", "--out", "checkpoints/loud", "--examples", 1000, "--epochs", 3)
     assert made.returncode == 0, made.stderr
     folder = registry / "entries" / "theirs"

@@ -22,7 +22,7 @@ OUTCOME = st.one_of(st.just(HELD), st.just(WRONG), st.integers(10**9, 4 * 10**12
 
 
 def both(outcomes, **kwargs):
-    """A release: the outcomes under both official attacks."""
+    """A release: the outcomes under two official attacks."""
     return [made(outcomes, **kwargs), made(outcomes, attack="random_token", **kwargs)]
 
 
