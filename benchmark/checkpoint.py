@@ -27,7 +27,7 @@ from transformers.utils import logging as transformers_logging
 
 from ..tasks import CheckpointError, ResourceError
 from .batch import out_of_memory
-from .foreign_code import fetches_code, names_other_files
+from .foreign_code import fetches_code, is_quantized, names_other_files
 from .label_words import is_causal
 
 _VOCABULARIES = (
@@ -96,12 +96,22 @@ def check_files(folder: Path, name: str) -> None:
                     f"The {file} of {name} has the field {field}, which has other files read in its place; remove that "
                     "field, or save the model again."
                 )
+            if is_quantized(config):
+                raise CheckpointError(
+                    f"The {file} of {name} asks for quantization, which cannot be judged in float32; save the model as "
+                    "it is."
+                )
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
-            shards = {Path(shard).name for shard in json.loads(index.read_bytes())["weight_map"].values()}
+            shards = set(json.loads(index.read_bytes())["weight_map"].values())
+            elsewhere = sorted(shard for shard in shards if Path(shard).name != shard)
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{index} is not a readable index of weight files; download it again.") from error
+        if elsewhere:
+            raise CheckpointError(
+                f"{index} names the weight file {elsewhere[0]!r}, outside its folder; save the model again."
+            )
         missing = sorted(shard for shard in shards if not (folder / shard).is_file())
         if missing:
             raise CheckpointError(

@@ -1,12 +1,12 @@
-"""Fields of a checkpoint's configuration for which transformers would fetch code from the Hub, or read a file other
-than the one that was looked at. Needs no model.
+"""Fields of a checkpoint's configuration for which transformers would fetch code from the Hub, read a file other than
+the one that was looked at, or load weights that are no numbers of a model. Needs no model.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 _IMPLEMENTATIONS = ("attn_implementation", "experts_implementation")
-_OTHER_FILES = ("configuration_files", "fast_tokenizer_files")
+_OTHER_FILES = ("configuration_files", "fast_tokenizer_files", "transformers_weights")
 _BUILT_IN = (None, "eager", "sdpa", "flex_attention", "batched_mm", "grouped_mm")
 """Implementations that transformers holds itself; for others it fetches a kernel, which is code, from the Hub."""
 
@@ -22,10 +22,15 @@ def fetches_code(config: Any) -> str | None:
 
 
 def names_other_files(config: Any) -> str | None:
-    """The field that has transformers read another file in place of config.json or tokenizer.json, by a name that may
-    lead anywhere; such a file is not in the digest. None when there is no such field.
+    """The field that has transformers read another file in place of config.json, tokenizer.json or the weights, by a
+    name that may lead anywhere; such a file is not in the digest. None when there is no such field.
     """
-    return next((field for field in _OTHER_FILES if isinstance(config, dict) and field in config), None)
+    return next((field for field in _OTHER_FILES if isinstance(config, dict) and config.get(field) is not None), None)
+
+
+def is_quantized(config: Any) -> bool:
+    """Whether the weights are stored in a form that cannot be judged in float32."""
+    return any(field.lstrip("_") == "quantization_config" and value is not None for field, value in all_fields(config))
 
 
 def all_fields(value: Any) -> Iterator[tuple[str, Any]]:

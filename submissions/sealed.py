@@ -17,7 +17,7 @@ from typing import Any
 from huggingface_hub import constants, snapshot_download
 
 from ..benchmark.digest import deciding_files
-from ..benchmark.foreign_code import all_fields, fetches_code, names_other_files
+from ..benchmark.foreign_code import fetches_code, is_quantized, names_other_files
 from ..tasks import CheckpointError, HoldfastError
 from .declared import Checkpoint, HubCheckpoint, checkpoint_named, name_of
 from .entry import checkpoint_in_registry
@@ -142,7 +142,7 @@ def refuse_unsafe(folder: Path) -> None:
             raise CheckpointError(
                 f"its config.json asks for the {fetched}, for which code would be fetched; remove that field."
             )
-        if any(field.lstrip("_") == "quantization_config" and value is not None for field, value in all_fields(config)):
+        if is_quantized(config):
             raise CheckpointError(
                 "its config.json asks for quantization, which cannot be judged in float32; save it as is."
             )

@@ -73,6 +73,14 @@ BAD_CHECKPOINTS = {
         edit("config.json", configuration_files=["config.1.0.0.json"]),
         "has the field configuration_files, which has other files read in its place",
     ),
+    "a config that names other weights": (
+        edit("config.json", transformers_weights="more/model.safetensors"),
+        "has the field transformers_weights, which has other files read in its place",
+    ),
+    "a quantized model": (
+        edit("config.json", quantization_config={"quant_method": "fp8"}),
+        "asks for quantization, which cannot be judged in float32",
+    ),
     "a config that asks for a kernel": (
         edit("config.json", attn_implementation="someone/kernel"),
         "for which code would be fetched from the Hub",
@@ -84,6 +92,7 @@ BAD_CHECKPOINTS = {
     "a web page for weights": (write("model.safetensors", b"<html>" * 99), "are damaged or half downloaded"),
     "no weights": (remove("model.safetensors"), "has no model.safetensors"),
     "a missing shard": (sharded(TWO_SHARDS), "is half downloaded: 1 of 2 weight files are missing, the first of them"),
+    "a shard elsewhere": (sharded({"weight_map": {"a": "more/model.safetensors"}}), "outside its folder"),
     "an index of nothing": (sharded({}), "is not a readable index of weight files"),
     "an index that is a list": (sharded([]), "is not a readable index of weight files"),
     "an index of numbers": (sharded({"weight_map": {"a": 1}}), "is not a readable index of weight files"),

@@ -117,6 +117,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
     "a kernel for a part": (config(text_config={"attn_implementation": "a/b"}), "for which code would be fetched"),
     "experts of somebody's": (config(experts_implementation={"": "a/b"}), "for which code would be fetched"),
     "another config in its place": (config(configuration_files=["/etc/config.1.0.0.json"]), "leads to other files"),
+    "other weights in their place": (config(transformers_weights="../small/a.safetensors"), "leads to other files"),
     "another tokenizer in its place": (another_tokenizer, "tokenizer_config.json has the field fast_tokenizer_files"),
     "quantization": (config(quantization_config={"quant_method": "fp8"}), "asks for quantization"),
     "a model with code": (
