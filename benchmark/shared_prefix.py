@@ -28,6 +28,7 @@ class SharedPrefixAttention:
 
     keys_values: per layer (units, heads, longest prefix, width), padded on the right.
     mask: (units, 1, 1, longest prefix), 0 where there is a token and -inf where there is padding; None without padding.
+    bare: (units, 1, 1, 1), which units have no prefix at all; None if all have one, or none has.
     ends_in: the last layer, where only the last token of a tail is ever read, so that only it need attend; None where
     all are read.
     tails: where the tails' own keys and values are wanted, they are put here, layer by layer.
@@ -35,6 +36,7 @@ class SharedPrefixAttention:
 
     keys_values: KeysValues
     mask: Tensor | None
+    bare: Tensor | None = None
     ends_in: int | None = None
     tails: KeysValues | None = None
 
@@ -63,17 +65,17 @@ class SharedPrefixAttention:
         lengths = [sum(piece[0][0].shape[2] for piece in part) for part in parts]
         longest = max(lengths)
         first = parts[0][0]
-        if min(lengths) == longest:
-            mask = None
-        else:
+        mask = bare = None
+        if min(lengths) < longest:
             filled = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
             mask = torch.zeros(filled.shape).masked_fill(~filled, float("-inf"))[:, None, None, :].to(first[0][0])
+            bare = None if min(lengths) else ~filled.any(dim=1)[:, None, None, None]
         stacked = []
         for layer in range(len(first)):
             stacked.append(
                 tuple(_side_by_side([[piece[layer][i] for piece in part] for part in parts], longest) for i in (0, 1))
             )
-        return SharedPrefixAttention(stacked, mask, ends_in, tails)
+        return SharedPrefixAttention(stacked, mask, bare, ends_in, tails)
 
     @contextmanager
     def __call__(self, model: PreTrainedModel) -> Iterator[None]:
@@ -155,11 +157,17 @@ def _attend(
             scale=scale,
         )
     else:
+        bare = None if shared.bare is None else shared.bare.to(prefix_key.device)
+        if bare is not None and masked is not None:
+            # A softmax over nothing is no number: these attend to padding, and get none of it.
+            masked = masked.masked_fill(bare, 0.0)
         flat = query.view(units, rows, heads, tail, width).transpose(1, 2).reshape(units, heads, rows * tail, width)
         over_prefix, prefix_weight = _attention_with_weight(flat, prefix_key, prefix_value, masked, False, scale)
         over_tail, tail_weight = _attention_in_the_open(query, key, value, None, causal, scale)
         over_prefix = over_prefix.view(units, heads, rows, tail, width).transpose(1, 2)
         prefix_weight = prefix_weight.view(units, heads, rows, tail).transpose(1, 2)
+        if bare is not None:
+            prefix_weight = prefix_weight.masked_fill(bare, float("-inf"))
         share = torch.sigmoid(prefix_weight - tail_weight.view(units, rows, heads, tail)).unsqueeze(-1)
         merged = torch.lerp(over_tail.view(units, rows, heads, tail, width), over_prefix, share.to(query.dtype))
         merged = merged.view(batch, heads, tail, width)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import MistralConfig
 from victims import ARCHITECTURES, DECODERS, save_checkpoint
 
-from holdfast.benchmark import load_victim
+from holdfast.benchmark import load_victim, shared_prefix
 from holdfast.benchmark.pass_base import Unit
 from holdfast.benchmark.passes import FullText, SharedPrefix, passes_for
 from holdfast.benchmark.slot import prepare_slot, survivors
@@ -21,10 +21,10 @@ EXAMPLES = [
 ]
 
 
-def prepared(victim, count=6):
+def prepared(victim, count=6, examples=EXAMPLES):
     """Slots, and for each `count` strings that survive in it with their texts."""
     rng = np.random.default_rng(0)
-    slots = [prepare_slot(example, victim.vocabulary, 10, victim.context) for example in EXAMPLES]
+    slots = [prepare_slot(example, victim.vocabulary, 10, victim.context) for example in examples]
     drawn = [victim.vocabulary.draw(rng, 40, 10) for _ in slots]
     checked = survivors(victim.vocabulary, list(zip(slots, drawn, strict=True)))
     strings = [rows[alive][:count] for rows, (alive, _) in zip(drawn, checked, strict=True)]
@@ -106,6 +106,23 @@ def test_a_text_that_begins_with_the_slot_has_no_prefix_to_share(tmp_path):
     expected = [victim.logits(slot.example.text(text)) for text, lives in zip(texts, alive, strict=True) if lives]
     ours = passes.logits([Unit(passes.prepare(slot), strings[alive])])[0].numpy()
     np.testing.assert_allclose(ours, np.array(expected), atol=2e-5)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_it_may_share_a_batch_with_texts_that_have_one(tmp_path, monkeypatch, fused):
+    """By PyTorch's kernel for CPUs, and by the plain products that other devices take."""
+    victim = load_victim(save_checkpoint(tmp_path, "llama"))
+    slots, strings, texts = prepared(victim, 4, [Example("bare", "", "\nYes or no?", 0), *EXAMPLES])
+    passes = passes_for(victim)
+    if not fused:
+        monkeypatch.setattr(shared_prefix, "_fused_on", lambda query: False)
+    assert [len(slot.prefix) > 0 for slot in slots] == [False, True, True, True]
+    expected = [
+        [victim.logits(slot.example.text(text)) for text in own] for slot, own in zip(slots, texts, strict=True)
+    ]
+    for count in (4, 1):
+        units = [Unit(passes.prepare(slot), rows[:count]) for slot, rows in zip(slots, strings, strict=True)]
+        np.testing.assert_allclose(passes.logits(units).numpy(), np.array(expected)[:, :count], atol=2e-5)
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "qwen2", "bert"])
