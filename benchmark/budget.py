@@ -41,16 +41,15 @@ class Profile:
     name: str
     examples: int
     budget: float
-    purpose: str
 
 
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
-        Profile("quick", 50, TIERS[1], "a first look: about a minute on a laptop CPU for a tiny model"),
-        Profile("lite", 200, TIERS[2], "enough examples to be ranked, at the small tiers"),
-        Profile("standard", 200, TIERS[4], "the leaderboard's usual measurement"),
-        Profile("full", 500, TIERS[5], "the whole evaluation set at the largest tier"),
+        Profile("quick", 50, TIERS[1]),
+        Profile("lite", 200, TIERS[2]),
+        Profile("standard", 200, TIERS[4]),
+        Profile("full", 500, TIERS[5]),
     )
 }
 

@@ -259,19 +259,7 @@ class Engine:
         if affordable >= 1:
             lane.wanted = self.attack.candidates if self.attack.adaptive else min(lane.ahead, affordable)
             return False
-        best = self._best_of_all(lane)
-        broken = best is not None and int(best.logits.argmax()) != lane.slot.example.label
-        # A low-precision pass may have missed that its best string breaks the example; it did so within the budget.
-        finished.append(
-            self._record(
-                lane.slot,
-                lane.clean_logits,
-                break_cost=lane.cost if broken else None,
-                cost=lane.cost,
-                iterations=lane.iterations,
-                string=None if best is None else (best.string, best.text, best.logits),
-            )
-        )
+        finished.append(self._ended_with(lane, self._best_of_all(lane)))
         return True
 
     def _take_gradients(self, lanes: Sequence[_Lane]) -> None:
@@ -378,8 +366,8 @@ class Engine:
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
-            if begins_anew(self.attack) and 0 < self.attack.patience <= lane.stale:
-                self._restart(lane)
+            if begins_anew(self.attack) and 0 < self.attack.patience <= lane.stale and self._restart(lane, finished):
+                return True
             if keeps_a_beam(self.attack):
                 lane.search.beam = strings[self._lowest(lane, values, noise, self.attack.width)]
         else:
@@ -424,12 +412,17 @@ class Engine:
             lane.search.best = strings[winner]
             lane.search.gradient = None
 
-    def _restart(self, lane: _Lane) -> None:
-        """Begin anew from another random string."""
-        lane.abandoned = self._best_of_all(lane)
+    def _restart(self, lane: _Lane, finished: list[Record]) -> bool:
+        """Begin anew from another random string. Returns whether the best one so far breaks the example instead."""
+        best = self._best_of_all(lane)
+        if best is not None and self._breaks(best, lane):
+            finished.append(self._ended_with(lane, best))
+            return True
+        lane.abandoned = best
         lane.search.best = self._first_string(lane.slot, lane.search.rng)
         lane.search.fresh, lane.search.gradient = True, None
         lane.best_margin, lane.best_text, lane.stale = np.inf, None, 0
+        return False
 
     def _best_of_all(self, lane: _Lane) -> _Found | None:
         """The best string of this search and those before it, by the public path; None where nothing was scored."""
@@ -439,7 +432,23 @@ class Engine:
         logits = self._judge(example.text(lane.best_text), example.label)
         found = _Found(lane.search.best, lane.best_text, logits, self._margin_beside(logits, lane, lane.best_text))
         before = lane.abandoned
-        return found if before is None or found.margin < before.margin else before
+        return found if before is None or self._breaks(found, lane) or found.margin < before.margin else before
+
+    def _breaks(self, found: _Found, lane: _Lane) -> bool:
+        """A low-precision pass may miss that its best string breaks the example, and so may the mean over members."""
+        return int(found.logits.argmax()) != lane.slot.example.label
+
+    def _ended_with(self, lane: _Lane, best: _Found | None) -> Record:
+        """The record of an example with the best string that was found for it, which may break it after all."""
+        broken = best is not None and self._breaks(best, lane)
+        return self._record(
+            lane.slot,
+            lane.clean_logits,
+            break_cost=lane.cost if broken else None,
+            cost=lane.cost,
+            iterations=lane.iterations,
+            string=None if best is None else (best.string, best.text, best.logits),
+        )
 
     def _lowest(self, lane: _Lane, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
         """The candidates with the lowest margins, ascending numbers: (count,). Settles what rounding could turn."""

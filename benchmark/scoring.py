@@ -132,15 +132,20 @@ def scored_before(
     settings: Settings,
     out: Path,
     position: Position = OFFICIAL_POSITION,
+    dtype: str | None = None,
 ) -> Result | None:
-    """The result that `out` has of this score, of the victim with a digest; None where it has none, or of another."""
+    """The result that `out` has of this score, of the victim with a digest; None where it has none, or of another.
+
+    dtype: the one that is asked for, where one is.
+    """
     path = Files.of(out, evaluation.task, full_name(attack), position).result
     if not path.exists():
         return None
     result = read_result(path)
     attack_part = AttackPart(name=attack.name, position=position, parameters=attack_parameters(attack))
     asked = _identity(_task_part(evaluation), attack_part, result.victim, settings)
-    return result if asked | {"victim digest": digest} == _identity_of(result) else None
+    asked |= {"victim digest": digest, "dtype": dtype or result.victim.dtype}
+    return result if asked == _identity_of(result) else None
 
 
 def check_evaluation(evaluation: EvaluationSet, settings: Settings, accept_other_data: bool) -> None:

@@ -26,7 +26,8 @@ FAR = 4.0
 FEWEST = 32
 """Candidates run both ways before that deviation is trusted."""
 MOST = 8
-"""Candidates of an iteration that are run again, at most; twice as many as are kept, where that is more."""
+"""Candidates of an iteration that are run again, or twice as many as are kept, where that is more; then only those
+that would be kept."""
 REMEMBERED = 64
 """Of an example's candidates that were run both ways, about so many of the last count in their mean difference."""
 LOOKED_OVER = "looked over in bfloat16"
@@ -94,7 +95,8 @@ class Scorer:
         beginnings: Sequence[np.ndarray | None],
         bars: Sequence[Bar],
     ) -> list[np.ndarray]:
-        """Per example (n, 2) float32: exact for the candidates that are kept or may break the example.
+        """Per example (n, 2) float32: exact for the candidates that are kept or may break the example, and for the
+        others as near as a rough look can tell.
 
         strings: per example (n, length). beginnings: per example the strings that they may begin like.
         """
@@ -114,7 +116,7 @@ class Scorer:
             wanted = [self._doubtful(*each) for each in zip(ready, logits, known, bars, strict=True)]
             chosen = [i for i, rows in enumerate(wanted) if len(rows)]
             if not chosen:
-                return logits
+                return [_corrected(*each) for each in zip(ready, logits, known, strict=True)]
             again = self._exact.logits([Asked(ready[i].exact, strings[i][wanted[i]]) for i in chosen])
             for i, found in zip(chosen, again, strict=True):
                 self._compare(ready[i], logits[i][wanted[i]], found)
@@ -125,10 +127,15 @@ class Scorer:
         """Candidates that have to be run again before anything can be decided."""
         sign = 1 if bar.label else -1
         sizes = 1 + np.abs(logits).max(axis=1, initial=0.0)
-        margins = sign * (logits[:, 1] - logits[:, 0] - np.where(known, 0.0, ready.offset * sizes))
+        moved = _corrected(ready, logits, known)
+        margins = sign * (moved[:, 1] - moved[:, 0])
         allowed = max(MOST, 2 * bar.kept) - int(known.sum())
+        if allowed <= 0:
+            # However many there were: what is kept is known.
+            kept = np.argsort(margins, kind="stable")[: bar.kept]
+            return kept[~known[kept] & (margins[kept] <= bar.best + 2 * bar.boundary * sizes[kept])]
         unknown = np.flatnonzero(~known)
-        first = unknown[np.argsort(margins[unknown], kind="stable")[: max(0, allowed)]]
+        first = unknown[np.argsort(margins[unknown], kind="stable")[:allowed]]
         if self._compared < FEWEST or not ready.compared:
             return first
         far = FAR * (self._squares / self._compared) ** 0.5 * sizes
@@ -150,6 +157,15 @@ class Scorer:
             ready.offset += float((found - before).sum()) / min(ready.compared, REMEMBERED)
             self._squares += float(((found - ready.offset) * (found - before)).sum())
             self._compared += len(found)
+
+
+def _corrected(ready: Lookover, logits: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Logits with the rough ones moved by the mean difference, so that they can be set beside the true ones."""
+    moved = logits.copy()
+    half = np.where(known, 0.0, ready.offset / 2 * (1 + np.abs(logits).max(axis=1, initial=0.0)))
+    moved[:, 0] += half
+    moved[:, 1] -= half
+    return moved
 
 
 def scorer_for(victim: Victim, passes: Passes, batch: BatchSize, *, look_over: bool | None = None) -> Scorer:

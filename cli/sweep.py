@@ -90,7 +90,7 @@ def sweep(
         for model, target in folders.items():
             found: list[Result] = []
             try:
-                missing = _missing(model, target, work[model], evaluations, attacks, settings, found)
+                missing = _missing(model, target, work[model], evaluations, attacks, settings, dtype, found)
                 if missing:
                     with where.host(model, asked.proposal) as host:
                         for task in missing:
@@ -165,6 +165,7 @@ def _missing(
     evaluations: "dict[str, EvaluationSet]",
     attacks: "Sequence[tuple[Attack, Position]]",
     settings: "Settings",
+    dtype: str | None,
     found: "list[Result]",
 ) -> "list[Task]":
     """The tasks on which something is not scored yet; the results of the others are added to those found.
@@ -180,7 +181,7 @@ def _missing(
     missing = []
     for task in tasks:
         known = [
-            scored_before(digest, evaluations[task.name], attack, settings, target, position)
+            scored_before(digest, evaluations[task.name], attack, settings, target, position, dtype)
             for attack, position in attacks
         ]
         if None in known:

@@ -63,7 +63,7 @@ def _iteration(result: Result) -> int | None:
         attack = get_attack(result.attack.name)
     except UsageError:
         return None
-    return attack.candidates if attack.uses_gradient else None
+    return int(result.attack.parameters.get("candidates", attack.candidates)) if attack.uses_gradient else None
 
 
 def _cost(record: ExamplePart, result: Result, candidates: int) -> int:

@@ -54,9 +54,7 @@ class SlotGradient:
         values = values.nan_to_num(nan=torch.inf)
         places = torch.from_numpy(np.searchsorted(self.vocabulary.ids, self.current)).to(values.device)
         values.scatter_(1, places[:, None], torch.inf)
-        lowest, chosen = values.topk(min(k + 1, values.shape[1]), largest=False, sorted=True)
-        if lowest.shape[1] == k:
-            return chosen, True
+        lowest, chosen = values.topk(k + 1, largest=False, sorted=True)
         gaps = lowest[:, k] - lowest[:, k - 1]
         return chosen[:, :k], bool((gaps > GRADIENT_NOISE * lowest[:, 0].abs()).all())
 

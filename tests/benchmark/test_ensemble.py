@@ -6,7 +6,8 @@ import torch
 from plain import plain_gradient
 from victims import as_language_model, save_checkpoint, word_piece_tokenizer
 
-from holdfast.benchmark import GCG, RandomToken, Settings, attack_examples, load_victim, score
+from holdfast.benchmark import GCG, Engine, RandomToken, Settings, attack_examples, load_victim, score
+from holdfast.benchmark.attacks.gcg_plus import GCGPlus
 from holdfast.benchmark.ensemble import DRAWS, Ensemble, draws
 from holdfast.benchmark.flags import BATCH_DEPENDENT, NON_DETERMINISTIC
 from holdfast.benchmark.pass_base import Unit
@@ -65,6 +66,28 @@ def test_the_gradient_is_the_mean_of_the_members_gradients(ensemble, members):
         expected = torch.stack([plain_gradient(member, slot, rows[0]) for member in members]).mean(dim=0)
         assert expected.abs().max() > 0
         torch.testing.assert_close(ours, expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)
+
+
+def test_what_breaks_it_where_a_search_begins_anew_breaks_it_at_that_cost(members):
+    """The search sees the mean of the members, and the best string is put to the draws before it is given up."""
+    ensemble = Ensemble.of(members[:2], "two.yaml")
+    ended = {}
+
+    class Watched(Engine):
+        def _restart(self, lane, finished):
+            if super()._restart(lane, finished):
+                ended[lane.slot.example.id] = lane.cost
+                return True
+            assert int(lane.abandoned.logits.argmax()) == lane.slot.example.label
+            return False
+
+    attack = GCGPlus(candidates=12, top_k=24, patience=1)
+    engine = Watched(ensemble, attack, budget=BUDGET, task=TASK.name)
+    records = {record.example_id: record for record in engine.run(EVALUATION.examples[:24])}
+    assert ended
+    for name, cost in ended.items():
+        assert (records[name].break_cost, records[name].cost) == (cost, cost)
+        assert cost < 0.9 * BUDGET
 
 
 def test_a_verdict_is_what_most_of_20_drawn_members_say(ensemble, members):
@@ -179,3 +202,12 @@ def test_a_member_that_is_not_there_is_named(tmp_path, members):
     (tmp_path / "victim.yaml").write_text(f"kind: ensemble\nmembers:\n  - {members[0].folder}\n  - gone\n")
     with pytest.raises(CheckpointError, match=r"A member of .*victim\.yaml cannot be used: .*'gone'"):
         load_model(tmp_path / "victim.yaml", device="cpu")
+
+
+def test_a_folder_in_the_working_directory_is_not_taken_for_one_beside_the_file(tmp_path, members, monkeypatch):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "here").symlink_to(members[0].folder)
+    (tmp_path / "files" / "victim.yaml").write_text(f"kind: ensemble\nmembers:\n  - here\n  - {members[1].folder}\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="names here, and there is no such folder beside that file"):
+        load_model(tmp_path / "files" / "victim.yaml", device="cpu")

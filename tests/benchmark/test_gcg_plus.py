@@ -63,9 +63,10 @@ def test_a_search_that_begins_anew_is_fresh_again(steadfast):
     seen = []
 
     class Watched(Engine):
-        def _restart(self, lane):
-            super()._restart(lane)
+        def _restart(self, lane, finished):
+            ended = super()._restart(lane, finished)
             seen.append((lane.search.fresh, lane.search.gradient, lane.stale))
+            return ended
 
     list(Watched(steadfast, SMALL, budget=BUDGET).run(EXAMPLES))
     assert seen
@@ -94,11 +95,11 @@ def test_what_held_is_shown_with_the_best_string_of_all_searches(steadfast):
     kept: dict[str, list[float]] = {}
 
     class Watched(Engine):
-        def _restart(self, lane):
+        def _restart(self, lane, finished):
             margin = steadfast.logits(lane.slot.example.text(lane.best_text))
             example = lane.slot.example
             kept.setdefault(example.id, []).append(margin[example.label] - margin[1 - example.label])
-            super()._restart(lane)
+            return super()._restart(lane, finished)
 
     records = {record.example_id: record for record in Watched(steadfast, SMALL, budget=BUDGET).run(EXAMPLES)}
     held = [each for each in EXAMPLES if records[each.id].clean_correct and not records[each.id].break_cost]
@@ -113,8 +114,9 @@ def test_without_patience_it_never_begins_anew(steadfast):
     restarted = []
 
     class Watched(Engine):
-        def _restart(self, lane):
+        def _restart(self, lane, finished):
             restarted.append(lane)
+            return False
 
     list(Watched(steadfast, GCGPlus(candidates=12, top_k=24, patience=0), budget=BUDGET).run(EXAMPLES))
     list(Watched(steadfast, GCG(candidates=12, top_k=24), budget=BUDGET).run(EXAMPLES))

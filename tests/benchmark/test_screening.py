@@ -86,6 +86,23 @@ def test_an_attack_is_as_strong_as_in_float32(victim, name):
             assert victim.classify(text) != record.label, "what broke an example does so on the public path"
 
 
+def test_the_best_string_is_one_that_float32_has_seen(victim):
+    """Also where more candidates come close than are run again at first."""
+    compared = []
+
+    class Watched(Engine):
+        def _keep_best(self, lane, strings, values, noise):
+            before = lane.best_text
+            super()._keep_best(lane, strings, values, noise)
+            if lane.best_text != before:
+                true = self._margin(lane, lane.best_text)
+                compared.append(abs(lane.best_margin - true) / (1 + abs(true)))
+
+    list(Watched(victim, get_attack("gcg"), budget=4e10, task=TASK.name, look_over=True).run(EXAMPLES[:8]))
+    assert len(compared) > 20
+    assert max(compared) < 1e-4
+
+
 def test_texts_that_are_run_in_full_are_not_looked_over(tmp_path):
     encoder = load_victim(save_checkpoint(tmp_path, "bert"))
     assert scorer_for(encoder, passes_for(encoder), BatchSize(8, encoder.device), look_over=True).name == "full text"

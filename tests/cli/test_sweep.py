@@ -69,6 +69,14 @@ def test_a_model_that_changed_is_not_taken_for_scored(holdfast, sweep, checkpoin
     assert "with another victim digest" in outcome.err
 
 
+def test_another_dtype_is_not_taken_for_scored(holdfast, sweep, tmp_path) -> None:
+    sweep.write_text(SWEEP.format(models="good"))
+    assert holdfast("sweep", sweep, "--out", tmp_path / "out").code == 0
+    outcome = holdfast("sweep", sweep, "--out", tmp_path / "out", "--dtype", "bfloat16")
+    assert outcome.code == 5
+    assert "with another dtype" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

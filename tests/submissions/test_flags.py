@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -98,6 +99,14 @@ def test_results_that_were_not_asked_the_same_are_not_compared(other: dict[str, 
 def test_fewer_examples_are_compared_as_far_as_they_go() -> None:
     assert worse_than_random(made([HELD] * 9), random_tokens([EARLY] * 5))
     assert not worse_than_random(made([HELD] * 9), random_tokens([EARLY] * 4))
+
+
+@pytest.mark.parametrize(("candidates", "flagged"), [(24, True), (128, False)])
+def test_iterations_are_those_of_the_attack_that_was_run(candidates: int, flagged: bool) -> None:
+    """Ten have to fit the budget: they do with 24 candidates each."""
+    few: dict[str, Any] = {"tokens": 50, "victim_parameters": 1_000_000, "budget": 5e10}
+    gcg = made([HELD] * 5, parameters={"length": 10, "candidates": candidates, "top_k": 32}, **few)
+    assert worse_than_random(gcg, random_tokens([EARLY] * 5, **few)) == flagged
 
 
 @pytest.mark.parametrize("attack", ["random_token", "somebody-elses"])
