@@ -2,7 +2,7 @@
 
 At the official position, `suffix`, the string fills the task's slot. At the others it is written on a line of its own
 into what comes before the slot, which stays empty: `infix` behind 90 % of it, `prefix` before all of it
-[arXiv 2407.18213, sec. 5]. Without a string the text is the same at every position.
+[arXiv 2407.18213, sec. 5]. Without a string the text is the same at every position, unless it had to be shortened.
 """
 
 from dataclasses import replace
