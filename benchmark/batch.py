@@ -5,12 +5,15 @@ depends on it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 from ..tasks import ResourceError
+
+Made = TypeVar("Made")
 
 WORTH_IT = 1.05
 """A larger batch has to be this much faster per sequence to be kept."""
@@ -55,6 +58,16 @@ class BatchSize:
         else:
             self._best_rate = rate
             self.rows *= 2
+
+    def fitting(self, work: Callable[[], Made]) -> Made:
+        """Do work on the model, again with smaller batches when memory runs out. Raises: ResourceError."""
+        while True:
+            try:
+                return work()
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                self.shrink(error)
 
     def shrink(self, error: BaseException) -> None:
         """Halve after running out of memory. Raises: ResourceError when a single sequence does not fit."""

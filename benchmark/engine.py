@@ -15,14 +15,13 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from ..tasks import CheckpointError, Example, ResourceError, UsageError
 from .attacks import Attack, Search, SlotGradient, begins_anew, is_guided, keeps_a_beam
-from .batch import BatchSize, out_of_memory, out_of_memory_on
+from .batch import BatchSize, Made, out_of_memory, out_of_memory_on
 from .candidate_runs import batches
 from .iteration import iteration_cost
 from .outcome import Progress, Record, Tally
@@ -47,9 +46,6 @@ LANES = 16
 """Examples in lockstep, at least: their gradients share one pass."""
 AHEAD = (16, 256)
 """Strings of a non-adaptive attack scored at once for one example: at first, and at most."""
-
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -176,9 +172,9 @@ class Engine:
                     lanes.append(opened)
             lanes = [lane for lane in lanes if not self._spent_up(lane, finished)]
             if lanes:
-                self._take_gradients(lanes)
+                self._within_room(lanes, waiting, self._take_gradients)
                 self._propose(lanes)
-                scores = self._score(lanes)
+                scores = self._within_room(lanes, waiting, self._score)
                 lanes = [
                     lane for lane, logits in zip(lanes, scores, strict=True) if not self._digest(lane, logits, finished)
                 ]
@@ -328,16 +324,34 @@ class Engine:
 
         single: it is over one sequence, for which smaller batches would make no room. Raises: ResourceError.
         """
+
+        def timed() -> Made:
+            with self.stopwatch.section("model"):
+                return work()
+
+        if not single:
+            return self.batch.fitting(timed)
+        try:
+            return timed()
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            raise out_of_memory_on(self.victim.device) from error
+
+    def _within_room(self, lanes: list[_Lane], waiting: deque[Example], work: Callable[[list[_Lane]], Made]) -> Made:
+        """Do work on all lanes. Where not even one sequence finds memory beside their prefixes, the newest lane goes
+        back to those that wait: it will begin again, and end with the same record. Raises: ResourceError.
+        """
+        rows = self.batch.rows
         while True:
             try:
-                with self.stopwatch.section("model"):
-                    return work()
-            except RuntimeError as error:
-                if not out_of_memory(error):
+                return work(lanes)
+            except ResourceError:
+                if len(lanes) == 1:
                     raise
-                if single:
-                    raise out_of_memory_on(self.victim.device) from error
-                self.batch.shrink(error)
+            waiting.appendleft(lanes.pop().slot.example)
+            self._room = len(lanes)
+            self.batch.rows = rows
 
     def _digest(self, lane: _Lane, logits: np.ndarray, finished: list[Record]) -> bool:
         """Charge the candidates scored, verify claims, keep the best. Returns whether the example is finished."""

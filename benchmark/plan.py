@@ -70,7 +70,7 @@ def plan(
     """Work out a score without running it. proposal: the language model of an attack that is guided by one.
 
     Raises: CheckpointError when the victim cannot be attacked, or the proposal does not fit it; UsageError when one is
-    lacking.
+    lacking; ResourceError when not even one sequence finds memory.
     """
     examples = evaluation.examples[: settings.examples]
     slots = [prepare_slot(each, victim.vocabulary, attack.length, victim.context, position) for each in examples]
@@ -94,8 +94,11 @@ def plan(
         units = [Unit(passes.prepare(slot), strings)] * min(gradient_rows(batch.rows), len(slots))
         return _seconds(lambda: passes.slot_gradient(units).cpu()) / len(units)
 
-    rates, gradients = ([measure(slot) for slot in (middling, longest)] for measure in (rate, gradient))
-    of_middling, of_longest = (attack.candidates / each + beside for each, beside in zip(rates, gradients, strict=True))
+    # The longest first: batches that fit its text fit the others.
+    longest_rate, longest_gradient = batch.fitting(lambda: (rate(longest), gradient(longest)))
+    middling_rate, middling_gradient = rate(middling), gradient(middling)
+    of_longest = attack.candidates / longest_rate + longest_gradient
+    of_middling = attack.candidates / middling_rate + middling_gradient
     proposing = _proposing_seconds(victim, attack, longest, proposal) if is_guided(attack) else 0.0
     iterations = sum(int(settings.budget // _iteration_cost(victim, attack, slot)) for slot in slots)
     tiers = [tier for tier in TIERS if tier < settings.budget] + [settings.budget]
@@ -110,9 +113,9 @@ def plan(
         iteration_cost=iteration,
         proposing_cost=_proposing_cost(attack, middling),
         proposing_seconds=proposing,
-        gradient_seconds=gradients[0],
+        gradient_seconds=middling_gradient,
         iterations={tier: int(tier // iteration) for tier in tiers},
-        candidates_per_second=rates[0],
+        candidates_per_second=middling_rate,
         seconds=iterations * (max(of_middling, of_longest / 2) + proposing),
         memory=peak_memory(victim.device),
         available=_available(victim.device),

@@ -27,6 +27,7 @@ from holdfast.benchmark import (
     parse_budget,
     score,
 )
+from holdfast.benchmark.plan import plan
 from holdfast.tasks import (
     CheckpointError,
     DataError,
@@ -128,6 +129,56 @@ def test_as_many_examples_are_attacked_at_once_as_their_prefixes_fit(victim):
     assert [found[example.id] for example in EXAMPLES] == expected
     assert len(refused) == 1, "it asks no more often"
     assert engine.batch.rows >= rows, "smaller batches would not have helped"
+
+
+@pytest.mark.parametrize("work", ["gradients", "scores"])
+def test_where_prefixes_leave_no_room_for_work_fewer_examples_are_attacked_at_once(victim, work):
+    """Memory holds what belongs to all of them, and beside three no more of what is computed."""
+    alive: list[weakref.ref] = []
+    refused = []
+
+    class Crowded(Engine):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            prepare = self.scorer.prepare
+
+            def remembered(slot):
+                alive.append(weakref.ref(ready := prepare(slot)))
+                return ready
+
+            self.scorer.prepare = remembered
+            if work == "gradients":
+                self.passes.slot_gradient = in_little_memory(self.passes.slot_gradient)
+            else:
+                self.scorer.logits = in_little_memory(self.scorer.logits)
+
+    def in_little_memory(run):
+        def limited(*arguments):
+            if sum(each() is not None for each in alive) > 3:
+                refused.append(len(alive))
+                raise torch.OutOfMemoryError("no room for the work")
+            return run(*arguments)
+
+        return limited
+
+    attack = GCG(candidates=24, top_k=32)
+    expected = attack_examples(victim, EXAMPLES[:24], attack, budget=5e8)
+    engine = Crowded(victim, attack, budget=5e8)
+    rows = engine.batch.rows
+    found = {record.example_id: record for record in engine.run(EXAMPLES[:24])}
+    assert refused
+    assert [found[example.id] for example in EXAMPLES[:24]] == expected
+    assert engine.batch.rows == rows, "the batches that fit before do so again"
+
+
+def test_a_plan_is_made_with_batches_that_fit(victim):
+    asked = Settings("custom", 4, 5e8)
+    with LittleMemory(victim, 20) as memory:
+        made = plan(victim, EVALUATION, GCG(candidates=24, top_k=32), asked)
+    assert memory.refused
+    assert made.seconds > 0
+    with LittleMemory(victim, 0), pytest.raises(ResourceError, match="with a single sequence"):
+        plan(victim, EVALUATION, RandomToken(), asked)
 
 
 def test_running_out_of_memory_loses_nothing_that_was_finished(victim, undisturbed, tmp_path):
