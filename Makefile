@@ -28,7 +28,7 @@ demo: $(VENV)/.installed
 
 test: lint
 	@.ci/install-chromium
-	OMP_NUM_THREADS=1 $(PYTEST) -m "not alone" --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(PYTEST) -m "not alone" --numprocesses auto --dist loadfile --no-loadscope-reorder
 	$(PYTEST) -m alone
 
 lint: $(VENV)/.installed-dev

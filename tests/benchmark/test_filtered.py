@@ -203,6 +203,7 @@ def test_every_record_is_the_verdict_and_charged_for_both_models(filtered, class
             assert fooled == (record.break_cost is not None)
 
 
+@pytest.mark.slow
 def test_gradients_find_strings_that_pass_the_filter_and_random_tokens_do_not(filtered):
     broken = {}
     for attack in (RandomToken(), GCG(candidates=64, top_k=64)):

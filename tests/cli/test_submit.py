@@ -131,6 +131,7 @@ def test_an_entry_may_have_a_budget_of_its_own(holdfast, registry, tmp_path):
     assert (result.profile, result.summary.examples, result.budget) == ("custom", 12, 4e9)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_no_half_made_entry_appears(registry, scores, tmp_path):
     command = [
         *(str(Path(sysconfig.get_path("scripts")) / "holdfast"), "submit", "new", "my-model"),

@@ -29,6 +29,7 @@ def violations(page: Page, options: dict[str, object]) -> list[str]:
     return [f"{each['id']}: {' | '.join(node['html'][:160] for node in each['nodes'][:3])}" for each in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("theme", "options"), [("light", RULES), ("dark", CONTRAST)])
 def test_axe_finds_nothing_on_any_kind_of_page(
     browser: Browser, built_site: Path, theme: str, options: dict[str, object]

@@ -165,6 +165,7 @@ def hostile_site(few: list[Entry], many: list[Entry], tmp_path_factory: pytest.T
     return out
 
 
+@pytest.mark.slow
 def test_every_file_is_sound(hostile_site: Path) -> None:
     lacking = re.compile(r"the link '[^']*/hostile-\d+\.(html|json|svg)' leads to a file that is not there")
     assert [str(fault) for fault in check_site(hostile_site) if not lacking.match(fault.message)] == []

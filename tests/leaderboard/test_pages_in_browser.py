@@ -28,6 +28,7 @@ def opened(browser: Browser, built_site: Path) -> Iterator[Watched]:
         assert visit.wrong == []
 
 
+@pytest.mark.slow
 def test_the_site_is_whole(built_site: Path) -> None:
     assert list(map(str, check_site(built_site))) == []
 

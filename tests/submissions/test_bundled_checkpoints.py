@@ -95,6 +95,7 @@ def test_gcg_breaks_the_undefended_one_within_50_iterations() -> None:
     assert all(record.iterations <= ITERATIONS for record in attacked("password-match-undefended", "gcg"))
 
 
+@pytest.mark.slow
 def test_random_tokens_break_far_fewer_at_the_same_cost() -> None:
     by_chance, by_gradient = (success("password-match-undefended", attack) for attack in ("random_token", "gcg"))
     assert by_chance.interval[1] < by_gradient.interval[0], "intervals apart"

@@ -28,6 +28,7 @@ def saturated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     return {name: score(victim, EVALUATION, get_attack(name), SETTINGS, out) for name in OFFICIAL_ATTACKS}
 
 
+@pytest.mark.slow
 def test_it_holds_against_gcg_which_breaks_what_is_behind_it(saturated: dict[str, Result], tmp_path: Path) -> None:
     plain = score(undefended(), EVALUATION, get_attack("gcg"), SETTINGS, tmp_path)
     assert plain.summary.broken > 0.8 * plain.summary.clean_correct
