@@ -67,11 +67,13 @@ def test_figures_are_those_of_the_results(site: Site, measured: Entry) -> None:
 
 def test_lines_stand_in_official_order_with_the_official_adversary_first(site: Site, measured: Entry) -> None:
     lines = [(line.task, line.attack) for line in lines_of(site, measured.slug)]
-    variants = ["gcg-20-suffix", "gcg-infix", "gcg-prefix"]
-    attacks = [ADVERSARY, *(f"{name}-suffix" for name in sorted(OFFICIAL_ATTACKS)), *variants]
-    assert [line for line in lines if line[0] in ("imdb", "spam")] == [
-        (task, attack) for task in ("imdb", "spam") for attack in attacks
-    ]
+    expected = []
+    for task in ("imdb", "spam"):
+        attacks = {f"{key.attack}-{key.position}" for key in measured.results if key.task == task}
+        official = [f"{name}-suffix" for name in sorted(OFFICIAL_ATTACKS)]
+        assert {"gcg-20-suffix", "gcg-infix", "gcg-prefix", *official} <= attacks
+        expected += [(task, attack) for attack in (ADVERSARY, *official, *sorted(attacks - set(official)))]
+    assert [line for line in lines if line[0] in ("imdb", "spam")] == expected
 
 
 def test_pages_are_sound_html_and_the_same_every_time(site: Site) -> None:
