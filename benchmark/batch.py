@@ -85,6 +85,17 @@ def out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+@contextmanager
+def one_sequence_on(device: torch.device) -> Iterator[None]:
+    """Work over a single sequence, for which smaller batches would make no room. Raises: ResourceError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise out_of_memory_on(device) from error
+
+
 def out_of_memory_on(device: torch.device) -> ResourceError:
     """The error for a single sequence that does not fit."""
     return ResourceError(

@@ -21,7 +21,7 @@ import torch
 
 from ..tasks import CheckpointError, Example, ResourceError, UsageError
 from .attacks import Attack, Search, SlotGradient, begins_anew, is_guided, keeps_a_beam
-from .batch import BatchSize, Made, out_of_memory, out_of_memory_on
+from .batch import BatchSize, Made, one_sequence_on
 from .candidate_runs import batches
 from .iteration import iteration_cost
 from .outcome import Progress, Record, Tally
@@ -301,11 +301,12 @@ class Engine:
     def _score(self, lanes: Sequence[_Lane]) -> list[np.ndarray]:
         """Logits (n, 2) of every lane's candidates."""
         strings = [np.concatenate(lane.strings) for lane in lanes]
-        self.candidates += sum(len(rows) for rows in strings)
         ready = [lane.ready for lane in lanes]
         beginnings = [self._beginnings(lane) for lane in lanes]
         bars = [self._bar(lane) for lane in lanes]
-        return self._within_memory(lambda: self.scorer.logits(ready, strings, beginnings, bars))
+        scores = self._within_memory(lambda: self.scorer.logits(ready, strings, beginnings, bars))
+        self.candidates += sum(len(rows) for rows in strings)
+        return scores
 
     def _beginnings(self, lane: _Lane) -> np.ndarray | None:
         """Strings that a lane's candidates may begin like: (strings, tokens)."""
@@ -331,12 +332,8 @@ class Engine:
 
         if not single:
             return self.batch.fitting(timed)
-        try:
+        with one_sequence_on(self.victim.device):
             return timed()
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise out_of_memory_on(self.victim.device) from error
 
     def _within_room(self, lanes: list[_Lane], waiting: deque[Example], work: Callable[[list[_Lane]], Made]) -> Made:
         """Do work on all lanes. Where not even one sequence finds memory beside their prefixes, the newest lane goes

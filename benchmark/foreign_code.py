@@ -25,7 +25,7 @@ def names_other_files(config: Any) -> str | None:
     """The field that has transformers read another file in place of config.json, tokenizer.json or the weights, by a
     name that may lead anywhere; such a file is not in the digest. None when there is no such field.
     """
-    return next((field for field in _OTHER_FILES if isinstance(config, dict) and config.get(field) is not None), None)
+    return next((field for field in _OTHER_FILES if isinstance(config, dict) and field in config), None)
 
 
 def is_quantized(config: Any) -> bool:

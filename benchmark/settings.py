@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..tasks import UsageError, get_task
-from .budget import Profile
+from .budget import Profile, get_profile, parse_budget
 from .position import OFFICIAL_POSITION, Position
 
 
@@ -27,6 +27,12 @@ class Settings:
         chosen_examples, chosen_budget = examples or profile.examples, budget or profile.budget
         unchanged = (chosen_examples, chosen_budget) == (profile.examples, profile.budget)
         return Settings(profile.name if unchanged else "custom", chosen_examples, chosen_budget, seed)
+
+    @staticmethod
+    def asked(profile: str, examples: int | None, budget: str | None, seed: int) -> "Settings":
+        """The same, as people write it: the profile's name, and the budget like 5ms. Raises: UsageError."""
+        amount = None if budget is None else parse_budget(budget)
+        return Settings.of(get_profile(profile), examples=examples, budget=amount, seed=seed)
 
 
 TEXTS = 2000

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from ..tasks import CheckpointError, UsageError
-from .batch import out_of_memory, out_of_memory_on
+from .batch import one_sequence_on
 from .checkpoint import (
     check_files,
     context_of,
@@ -174,12 +174,8 @@ class Victim:
 
     def judged(self, ids: torch.Tensor) -> torch.Tensor:
         """What the judge gives for one unpadded text: a classifier's logits (2,), a language model's (tokens, ...)."""
-        try:
+        with one_sequence_on(self.device):
             return self.judge(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            raise out_of_memory_on(self.device) from error
 
     @property
     def randomised(self) -> bool:

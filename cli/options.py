@@ -9,7 +9,7 @@ import typer
 from ..tasks import UsageError
 
 if TYPE_CHECKING:
-    from ..benchmark import Attack, Settings
+    from ..benchmark import Attack
     from ..benchmark.position import Position
 
 
@@ -109,14 +109,6 @@ Registry = Annotated[
         "--registry", help="The folder that has entries/ and checkpoints/.", show_default="submissions, in a checkout"
     ),
 ]
-
-
-def chosen_settings(profile: str, examples: int | None, budget: str | None, seed: int) -> "Settings":
-    """A profile's settings, with what was asked for instead. Raises: UsageError."""
-    from ..benchmark import Settings, get_profile, parse_budget
-
-    amount = None if budget is None else parse_budget(budget)
-    return Settings.of(get_profile(profile), examples=examples, budget=amount, seed=seed)
 
 
 def chosen_attacks(names: Sequence[str] | None, positions: Sequence[str] | None) -> "list[tuple[Attack, Position]]":

@@ -32,7 +32,6 @@ from .options import (
     Workers,
     check_proposal,
     chosen_attacks,
-    chosen_settings,
 )
 from .show import read_results
 from .terminal import out
@@ -88,6 +87,7 @@ def score(
 
     An interrupted run goes on where it was when the same command is given again.
     """
+    from ..benchmark import Settings
     from ..benchmark.attacks import full_name
     from .dry_run import check_plan, fleet_asked, measured, show_plans
     from .scoring import read_evaluations, score_on
@@ -96,7 +96,7 @@ def score(
     where = Where(executor, workers, gpus_per_worker, address, device, dtype, batch_size, mirror)
     check_plan(where, dry_run=dry_run, price=price)
     if task:
-        settings = chosen_settings(profile, examples, budget, seed)
+        settings = Settings.asked(profile, examples, budget, seed)
         attacks = chosen_attacks(attack, position)
     else:
         task, attacks, settings = _as_the_baseline(baseline, attack, position)

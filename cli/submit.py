@@ -26,7 +26,6 @@ from .options import (
     Seed,
     check_proposal,
     chosen_attacks,
-    chosen_settings,
 )
 from .terminal import InterruptedRunError, err, out, visible
 
@@ -127,6 +126,7 @@ def new(
 
     What is not given is asked for. An interrupted run goes on when the same command is given again.
     """
+    from ..benchmark import Settings
     from ..submissions.entry import find_registry
     from ..submissions.manifest import Defence, Licence, Line, Slug
     from ..submissions.new import Draft, Scoring, create_entry
@@ -163,7 +163,7 @@ def new(
     attacks = chosen_attacks(attack, position)
     check_proposal(attacks, proposal)
     scoring = Scoring(
-        settings=chosen_settings(profile, examples, budget, seed),
+        settings=Settings.asked(profile, examples, budget, seed),
         attacks=attacks,
         work=scores or Path("scores") / checked_slug,
         proposal=proposal,

@@ -99,9 +99,8 @@ class Sweep(BaseModel):
     def settings(self, profile: str | None) -> Settings:
         """profile: in place of what the file says about it, and about examples and budget."""
         if profile is not None:
-            return Settings.of(get_profile(profile), seed=self.seed)
-        budget = None if self.budget is None else parse_budget(self.budget)
-        return Settings.of(get_profile(self.profile), examples=self.examples, budget=budget, seed=self.seed)
+            return Settings.asked(profile, None, None, self.seed)
+        return Settings.asked(self.profile, self.examples, self.budget, self.seed)
 
 
 def _each_once(tasks: Sequence[str]) -> list[str]:

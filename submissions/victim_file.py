@@ -98,8 +98,10 @@ def digest_of(model: str | Path) -> str:
 def _from(path: Path, part: str) -> str | Path:
     """A part that a victim file names: a folder, counted from the file's own, or a Hub id. Raises: CheckpointError."""
     folder = path.parent / Path(part).expanduser()
-    if not folder.is_dir() and Path(part).expanduser().is_dir():
+    if folder.is_dir():
+        return folder
+    if Path(part).expanduser().is_dir():
         raise CheckpointError(
             f"{path} names {part}, and there is no such folder beside that file; write its path from there."
         )
-    return folder if folder.is_dir() else part
+    return part

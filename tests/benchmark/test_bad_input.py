@@ -102,72 +102,62 @@ def test_a_single_sequence_that_does_not_fit_is_refused(checkpoint, architecture
     assert one_sentence(caught.value, 6)
 
 
+class Crowded(Engine):
+    """Runs out of memory in one of its parts, while it holds the prefixes of more than `most` examples."""
+
+    def __init__(self, victim, attack, *, budget, part, most):
+        super().__init__(victim, attack, budget=budget)
+        self.alive: list[weakref.ref] = []
+        self.refused = 0
+        self.most = most
+        self.scorer.prepare = self.remembered(self.scorer.prepare)
+        owner, name = {
+            "prefixes": (self.scorer, "prepare"),
+            "gradients": (self.passes, "slot_gradient"),
+            "scores": (self.scorer, "logits"),
+        }[part]
+        setattr(owner, name, self.limited(getattr(owner, name)))
+
+    def remembered(self, prepare):
+        def remember(slot):
+            self.alive.append(weakref.ref(ready := prepare(slot)))
+            return ready
+
+        return remember
+
+    def limited(self, run):
+        def limit(*arguments):
+            if sum(each() is not None for each in self.alive) > self.most:
+                self.refused += 1
+                raise torch.OutOfMemoryError("no room beside the prefixes")
+            return run(*arguments)
+
+        return limit
+
+
+def crowded(victim, examples, part, most):
+    """The engine after a run that ended with the records of an undisturbed one, and the batch size it began with."""
+    attack = GCG(candidates=24, top_k=32)
+    expected = attack_examples(victim, examples, attack, budget=5e8)
+    engine = Crowded(victim, attack, budget=5e8, part=part, most=most)
+    rows = engine.batch.rows
+    found = {record.example_id: record for record in engine.run(examples)}
+    assert [found[example.id] for example in examples] == expected
+    return engine, rows
+
+
 def test_as_many_examples_are_attacked_at_once_as_their_prefixes_fit(victim):
     """Memory holds what belongs to three of them."""
-    alive: list[weakref.ref] = []
-    refused = []
-
-    class Crowded(Engine):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            prepare = self.scorer.prepare
-
-            def in_little_memory(slot):
-                if sum(each() is not None for each in alive) == 3:
-                    refused.append(slot)
-                    raise torch.OutOfMemoryError("no room for another prefix")
-                alive.append(weakref.ref(ready := prepare(slot)))
-                return ready
-
-            self.scorer.prepare = in_little_memory
-
-    attack = GCG(candidates=24, top_k=32)
-    expected = attack_examples(victim, EXAMPLES, attack, budget=5e8)
-    engine = Crowded(victim, attack, budget=5e8)
-    rows = engine.batch.rows
-    found = {record.example_id: record for record in engine.run(EXAMPLES)}
-    assert [found[example.id] for example in EXAMPLES] == expected
-    assert len(refused) == 1, "it asks no more often"
+    engine, rows = crowded(victim, EXAMPLES, "prefixes", 2)
+    assert engine.refused == 1, "it asks no more often"
     assert engine.batch.rows >= rows, "smaller batches would not have helped"
 
 
-@pytest.mark.parametrize("work", ["gradients", "scores"])
-def test_where_prefixes_leave_no_room_for_work_fewer_examples_are_attacked_at_once(victim, work):
+@pytest.mark.parametrize("part", ["gradients", "scores"])
+def test_where_prefixes_leave_no_room_for_work_fewer_examples_are_attacked_at_once(victim, part):
     """Memory holds what belongs to all of them, and beside three no more of what is computed."""
-    alive: list[weakref.ref] = []
-    refused = []
-
-    class Crowded(Engine):
-        def __init__(self, *arguments, **options):
-            super().__init__(*arguments, **options)
-            prepare = self.scorer.prepare
-
-            def remembered(slot):
-                alive.append(weakref.ref(ready := prepare(slot)))
-                return ready
-
-            self.scorer.prepare = remembered
-            if work == "gradients":
-                self.passes.slot_gradient = in_little_memory(self.passes.slot_gradient)
-            else:
-                self.scorer.logits = in_little_memory(self.scorer.logits)
-
-    def in_little_memory(run):
-        def limited(*arguments):
-            if sum(each() is not None for each in alive) > 3:
-                refused.append(len(alive))
-                raise torch.OutOfMemoryError("no room for the work")
-            return run(*arguments)
-
-        return limited
-
-    attack = GCG(candidates=24, top_k=32)
-    expected = attack_examples(victim, EXAMPLES[:24], attack, budget=5e8)
-    engine = Crowded(victim, attack, budget=5e8)
-    rows = engine.batch.rows
-    found = {record.example_id: record for record in engine.run(EXAMPLES[:24])}
-    assert refused
-    assert [found[example.id] for example in EXAMPLES[:24]] == expected
+    engine, rows = crowded(victim, EXAMPLES[:24], part, 3)
+    assert engine.refused
     assert engine.batch.rows == rows, "the batches that fit before do so again"
 
 
