@@ -62,10 +62,12 @@ class _Found:
 class _Lane:
     """One example under attack.
 
-    settled: whether `best_margin` is by the public path. stale: iterations since the search last got further.
-    abandoned: the best string of searches that were given up.
+    example: as it was given; the slot's may be shortened, and is cut where the string goes. settled: whether
+    `best_margin` is by the public path. stale: iterations since the search last got further. abandoned: the best string
+    of searches that were given up.
     """
 
+    example: Example
     slot: Slot
     ready: Lookover
     search: Search
@@ -161,15 +163,7 @@ class Engine:
         tally = Tally(len(examples), self.budget)
         while waiting or lanes:
             finished: list[Record] = []
-            while waiting and len(lanes) < min(self._lanes_wanted(), self._room):
-                opened = self._open_beside(lanes, waiting[0])
-                if opened is None:
-                    break
-                waiting.popleft()
-                if isinstance(opened, Record):
-                    finished.append(opened)
-                else:
-                    lanes.append(opened)
+            self._fill(lanes, waiting, finished)
             lanes = [lane for lane in lanes if not self._spent_up(lane, finished)]
             if lanes:
                 self._within_room(lanes, waiting, self._take_gradients)
@@ -197,6 +191,18 @@ class Engine:
         """Examples in lockstep: enough to fill the batch, and the next larger one where that may be tried."""
         return lanes_for(self.attack, self.batch.next_rows)
 
+    def _fill(self, lanes: list[_Lane], waiting: deque[Example], finished: list[Record]) -> None:
+        """Open examples that wait, as many as fit into memory beside those under attack."""
+        while waiting and len(lanes) < min(self._lanes_wanted(), self._room):
+            opened = self._open_beside(lanes, waiting[0])
+            if opened is None:
+                return
+            waiting.popleft()
+            if isinstance(opened, Record):
+                finished.append(opened)
+            else:
+                lanes.append(opened)
+
     def _open_beside(self, lanes: Sequence[_Lane], example: Example) -> _Lane | Record | None:
         """Prepare an example where others are under attack; None where there is no memory left beside those."""
         try:
@@ -222,7 +228,7 @@ class Engine:
             return self._record(slot, logits, break_cost=None, cost=0, iterations=0)
         rng = np.random.default_rng(_stream(self.seed, self.task, self.attack.name, self.position, example.id))
         ready = self._within_memory(lambda: self.scorer.prepare(slot), single=True)
-        return _Lane(slot, ready, self._search(slot, rng), logits)
+        return _Lane(example, slot, ready, self._search(slot, rng), logits)
 
     def _search(self, slot: Slot, rng: np.random.Generator) -> Search:
         if self.proposal is None or not keeps_a_beam(self.attack):
@@ -346,7 +352,7 @@ class Engine:
             except ResourceError:
                 if len(lanes) == 1:
                     raise
-            waiting.appendleft(lanes.pop().slot.example)
+            waiting.appendleft(lanes.pop().example)
             self._room = len(lanes)
             self.batch.rows = rows
 

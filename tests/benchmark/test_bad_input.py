@@ -28,6 +28,7 @@ from holdfast.benchmark import (
     score,
 )
 from holdfast.benchmark.plan import plan
+from holdfast.benchmark.position import POSITIONS
 from holdfast.tasks import (
     CheckpointError,
     DataError,
@@ -105,8 +106,8 @@ def test_a_single_sequence_that_does_not_fit_is_refused(checkpoint, architecture
 class Crowded(Engine):
     """Runs out of memory in one of its parts, while it holds the prefixes of more than `most` examples."""
 
-    def __init__(self, victim, attack, *, budget, part, most):
-        super().__init__(victim, attack, budget=budget)
+    def __init__(self, victim, attack, *, budget, position, part, most):
+        super().__init__(victim, attack, budget=budget, position=position)
         self.alive: list[weakref.ref] = []
         self.refused = 0
         self.most = most
@@ -135,11 +136,11 @@ class Crowded(Engine):
         return limit
 
 
-def crowded(victim, examples, part, most):
+def crowded(victim, examples, part, most, position="suffix"):
     """The engine after a run that ended with the records of an undisturbed one, and the batch size it began with."""
     attack = GCG(candidates=24, top_k=32)
-    expected = attack_examples(victim, examples, attack, budget=5e8)
-    engine = Crowded(victim, attack, budget=5e8, part=part, most=most)
+    expected = attack_examples(victim, examples, attack, budget=5e8, position=position)
+    engine = Crowded(victim, attack, budget=5e8, position=position, part=part, most=most)
     rows = engine.batch.rows
     found = {record.example_id: record for record in engine.run(examples)}
     assert [found[example.id] for example in examples] == expected
@@ -159,6 +160,17 @@ def test_where_prefixes_leave_no_room_for_work_fewer_examples_are_attacked_at_on
     engine, rows = crowded(victim, EXAMPLES[:24], part, 3)
     assert engine.refused
     assert engine.batch.rows == rows, "the batches that fit before do so again"
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_example_that_has_to_wait_begins_again_as_it_was_given(victim, position, cut):
+    """Memory holds one at a time, so that of all others nothing may stay behind; some are too long for the victim."""
+    examples = [replace(example, label=victim.classify(example.text())) for example in EXAMPLES[:6]]
+    lengths = sorted(len(victim.tokenizer(example.text())["input_ids"]) for example in examples)
+    short = replace(victim, context=lengths[2] + 12) if cut else victim
+    engine, _ = crowded(short, examples, "gradients", 1, position)
+    assert engine.refused
 
 
 def test_a_plan_is_made_with_batches_that_fit(victim):
