@@ -50,12 +50,11 @@ AHEAD = (16, 256)
 
 @dataclass(frozen=True)
 class _Found:
-    """A string that did not break its example, with the public path's logits, and the margin that the search saw."""
+    """A string with the public path's logits."""
 
     string: np.ndarray
     text: str
     logits: np.ndarray
-    margin: float
 
 
 @dataclass
@@ -379,7 +378,7 @@ class Engine:
                     )
                 )
                 return True
-            values[i] = self._margin_beside(verdict, lane, lane.texts[i])
+            values[i] = margins(verdict, example.label)
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
@@ -447,12 +446,12 @@ class Engine:
             return lane.abandoned
         example = lane.slot.example
         logits = self._judge(example.text(lane.best_text), example.label)
-        found = _Found(lane.search.best, lane.best_text, logits, self._margin_beside(logits, lane, lane.best_text))
         before = lane.abandoned
-        return found if before is None or self._breaks(found, lane) or found.margin < before.margin else before
+        better = before is None or margins(logits, example.label) < margins(before.logits, example.label)
+        return _Found(lane.search.best, lane.best_text, logits) if better else before
 
     def _breaks(self, found: _Found, lane: _Lane) -> bool:
-        """A low-precision pass may miss that its best string breaks the example, and so may the mean over members."""
+        """A low-precision pass may miss that its best string breaks the example."""
         return int(found.logits.argmax()) != lane.slot.example.label
 
     def _ended_with(self, lane: _Lane, best: _Found | None) -> Record:
@@ -487,17 +486,10 @@ class Engine:
         with self.stopwatch.section("model"):
             return self.victim.verdict(text, label, attacked=attacked)
 
-    def _margin_beside(self, verdict: np.ndarray, lane: _Lane, string: str) -> float:
-        """The margin that the search is after, where the verdict is at hand: asked for only if it is another."""
-        if self.victim.randomised:
-            return self._margin(lane, string)
-        return float(margins(verdict, lane.slot.example.label))
-
     def _margin(self, lane: _Lane, string: str) -> float:
-        """The margin that the search is after, by the public path: the verdict's, unless that is drawn."""
+        """The margin of a string by the public path."""
         example = lane.slot.example
-        with self.stopwatch.section("model"):
-            return float(margins(self.victim.sought(example.text(string), example.label), example.label))
+        return float(margins(self._judge(example.text(string), example.label), example.label))
 
     def _record(
         self,

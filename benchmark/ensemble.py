@@ -1,27 +1,27 @@
 """An ensemble: several checkpoints, one of which answers each query, drawn at random.
 
-A randomised victim has no one answer to a text, so it is judged over many draws, and attacked in expectation over all
-of them: what an attack sees is the mean of the members' logits and of their gradients. The draws are seeded by the
-text, so that a verdict is a fact about the text here too, and whoever asks again gets the same one. An attacker has to
-run every member, and is charged for every one.
+Such a victim has no one answer to a text, so it is judged over many draws: a string breaks an example where more than
+half of the queries are answered wrongly, and a clean text is right where more than half are answered rightly. Draws in
+which each member comes up equally often say the same as the members themselves, of which more than half have to agree.
+Draws at random, even if the text seeds them, would not do: a search that fools one of two members goes through texts
+until it has one with lucky draws. An attacker has to run every member, and is charged for every one.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..tasks import CheckpointError
+from .counting import moved_apart
 from .digest import digest_of_several
 from .victim import Victim, common_vocabulary, parameters_of, same_tokenizer
 from .vocabulary import AttackVocabulary
-
-DRAWS = 20
-"""Members drawn, with replacement, to judge one text."""
 
 
 @dataclass
@@ -87,33 +87,30 @@ class Ensemble(Victim):
         return judging
 
     def logits(self, text: str) -> np.ndarray:
-        """The verdict on a text: the means of the drawn members' logits, the larger one with the answer of most.
+        """The means of the members' logits, the larger one with the answer of most: (2,) float32.
 
-        Where the draws are divided equally, the means decide. Returns (2,) float32.
+        Where the members are divided equally, the means decide.
         """
-        drawn = draws(text, len(self.members))
-        answers = {member: self.members[member].logits(text) for member in sorted(set(drawn.tolist()))}
-        taken = np.stack([answers[member] for member in drawn.tolist()])
-        means = taken.mean(axis=0)
-        if not np.isfinite(means).all():
-            return means
-        ones = int((taken[:, 1] > taken[:, 0]).sum())
-        answer = int(means.argmax()) if 2 * ones == DRAWS else int(2 * ones > DRAWS)
-        smaller, larger = np.sort(means)
-        if smaller == larger:
-            larger = np.nextafter(larger, np.float32(np.inf))
-        return np.array([smaller, larger] if answer else [larger, smaller], dtype=np.float32)
+        found = self._answers(text)
+        ones, halved = int((found[:, 1] > found[:, 0]).sum()), len(found) / 2
+        means = found.mean(dim=0)
+        answer = int(means.argmax()) if ones == halved else int(ones > halved)
+        return as_most_say(found, torch.tensor(answer), attacked=True).numpy()
 
-    @property
-    def randomised(self) -> bool:
-        return True
+    def verdict(self, text: str, label: int, *, attacked: bool) -> np.ndarray:
+        return as_most_say(self._answers(text), torch.tensor(label), attacked=attacked).numpy()
 
-    def sought(self, text: str, label: int) -> np.ndarray:
-        """The mean of all members' logits, by the public path: (2,) float32."""
-        return np.stack([member.logits(text) for member in self.members]).mean(axis=0)
+    def _answers(self, text: str) -> Tensor:
+        """The members' logits: (members, 2)."""
+        return torch.stack([torch.from_numpy(member.logits(text)) for member in self.members])
 
 
-def draws(text: str, members: int) -> np.ndarray:
-    """Which members answer a text in turn: (DRAWS,) int64, uniform, seeded by the text."""
-    seed = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
-    return np.random.default_rng(seed).integers(members, size=DRAWS)
+def as_most_say(logits: Tensor, labels: Tensor, *, attacked: bool) -> Tensor:
+    """The mean of the members' logits, moved apart so that the label's is larger where an attacked text does not make
+    more than half of them wrong, or where more than half of them answer a clean one rightly.
+
+    logits: (members, ..., 2). labels: (...) int64. Returns (..., 2). The margin is that of the member that decides.
+    """
+    margins = ((logits[..., 1] - logits[..., 0]) * (2 * labels - 1)).sort(dim=0).values
+    most = len(logits) // 2
+    return moved_apart(logits.mean(dim=0), labels, margins[most] if attacked else margins[-1 - most])

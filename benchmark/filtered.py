@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..tasks import CheckpointError, DataError, UsageError
+from .counting import moved_apart
 from .digest import digest_of_several
 from .likelihood import mean_loss
 from .victim import Victim, common_vocabulary, one_thread_on_cpu, parameters_of, same_tokenizer
@@ -176,9 +177,6 @@ def as_it_counts(logits: Tensor, excess: Tensor, labels: Tensor, *, attacked: bo
 
     logits: (..., 2). excess: (...), above 0 where the text is refused. labels: (...) int64. Returns (..., 2).
     """
-    towards_one = 2 * labels - 1
-    margins = (logits[..., 1] - logits[..., 0]) * towards_one
+    margins = (logits[..., 1] - logits[..., 0]) * (2 * labels - 1)
     counted = torch.maximum(margins, excess) if attacked else torch.minimum(margins, -excess)
-    half = towards_one * counted / 2
-    middle = logits.mean(dim=-1)
-    return torch.stack([middle - half, middle + half], dim=-1)
+    return moved_apart(logits, labels, counted)

@@ -137,7 +137,7 @@ class _Checkup:
         return np.array([[self._sought(probe) for _ in range(ASKED)] for probe in probes])
 
     def _sought(self, probe: _Probe) -> np.ndarray:
-        return self.victim.sought(probe.text, probe.slot.example.label)
+        return self.victim.verdict(probe.text, probe.slot.example.label, attacked=True)
 
     def _batched(self, probes: Sequence[_Probe], alone: np.ndarray) -> float:
         """Largest difference in margin between texts alone, (probes,), and in a batch: padded, or the attack's own."""

@@ -1,4 +1,4 @@
-"""Passes of an ensemble: every member is run in its own way, and the means of what they give are taken."""
+"""Passes of an ensemble: every member is run in its own way, and most of them decide."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,12 +6,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from .ensemble import as_most_say
 from .pass_base import Passes, Prepared, Stem, Unit, of_part, stems_of_parts
 from .slot import Slot
 
 
-class MeanOfMembers:
-    """The expectation over a uniform draw of one member, exactly."""
+class MostOfMembers:
+    """Every member's passes, as the ensemble's verdict and its loss have them together."""
 
     def __init__(self, members: Sequence[Passes]) -> None:
         self._members = members
@@ -29,15 +30,19 @@ class MeanOfMembers:
         return found
 
     def logits(self, units: Sequence[Unit]) -> Tensor:
-        return self._mean([passes.logits(of_part(place, units)) for place, passes in enumerate(self._members)])
+        """As `Passes` has it, and as most of the members say."""
+        found = self._of_each([passes.logits(of_part(place, units)) for place, passes in enumerate(self._members)])
+        labels = torch.tensor([unit.prepared.label for unit in units], device=found.device)
+        return as_most_say(found, labels[:, None].expand(found.shape[1:-1]), attacked=True)
 
     def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
-        """The mean of the gradients of the members' losses."""
-        return self._mean([passes.slot_gradient(of_part(place, units)) for place, passes in enumerate(self._members)])
+        """Of the loss that is expected of a draw: the mean of the members' gradients."""
+        found = [passes.slot_gradient(of_part(place, units)) for place, passes in enumerate(self._members)]
+        return self._of_each(found).mean(dim=0)
 
-    def _mean(self, found: list[Tensor]) -> Tensor:
+    def _of_each(self, found: list[Tensor]) -> Tensor:
         self._count()
-        return torch.stack([each.to(found[0].device) for each in found]).mean(dim=0)
+        return torch.stack([each.to(found[0].device) for each in found])
 
     def _count(self) -> None:
         self.executed = sum(passes.executed for passes in self._members)

@@ -16,7 +16,7 @@ from .ensemble import Ensemble
 from .filtered import Filtered
 from .filtered_passes import BehindFilter
 from .last_token import last_block, only_the_last_token
-from .member_passes import MeanOfMembers
+from .member_passes import MostOfMembers
 from .pass_base import MODELS_DIFFER, Passes, PassesBase, Prepared, Stem, Unit, agree, linear_weights, loss_of, trial
 from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot
@@ -53,7 +53,7 @@ def _of_several(victim: Ensemble | Filtered, choose: Callable[[Victim, np.ndarra
     ids = victim.vocabulary.ids
     if isinstance(victim, Filtered):
         return BehindFilter(victim, choose(victim.asked, ids))
-    return MeanOfMembers([choose(member, ids) for member in victim.members])
+    return MostOfMembers([choose(member, ids) for member in victim.members])
 
 
 class SharedPrefix(PassesBase):

@@ -177,20 +177,11 @@ class Victim:
         with one_sequence_on(self.device):
             return self.judge(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
 
-    @property
-    def randomised(self) -> bool:
-        """Whether verdicts are drawn, so that they are not what an attack searches by."""
-        return False
-
     def verdict(self, text: str, label: int, *, attacked: bool) -> np.ndarray:
         """The answer to a text of a label: (2,) logits, that of the label larger where the text counts as answered
         rightly, or where it is attacked as held.
         """
         return self.logits(text)
-
-    def sought(self, text: str, label: int) -> np.ndarray:
-        """What an attack tries to turn around: the verdict, or what is expected of one that is drawn. (2,)"""
-        return self.verdict(text, label, attacked=True)
 
     def classify(self, text: str) -> int:
         """The label the victim gives a text: 0 or 1."""

@@ -1,4 +1,4 @@
-"""An ensemble is attacked in expectation, judged over 20 draws, and charged for every member."""
+"""An ensemble is attacked in expectation, judged by what most draws of a member answer, and charged for every one."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,9 @@ import torch
 from plain import plain_gradient
 from victims import as_language_model, save_checkpoint, word_piece_tokenizer
 
-from holdfast.benchmark import GCG, Engine, RandomToken, Settings, attack_examples, load_victim, score
-from holdfast.benchmark.attacks.gcg_plus import GCGPlus
-from holdfast.benchmark.ensemble import DRAWS, Ensemble, draws
+from holdfast.benchmark import GCG, RandomToken, Settings, attack_examples, load_victim, score
+from holdfast.benchmark.engine import margins
+from holdfast.benchmark.ensemble import Ensemble
 from holdfast.benchmark.flags import BATCH_DEPENDENT, NON_DETERMINISTIC
 from holdfast.benchmark.pass_base import Unit
 from holdfast.benchmark.passes import full_text, passes_for
@@ -45,16 +45,22 @@ def surviving(victim, count):
 
 
 @pytest.mark.parametrize("kind", [passes_for, full_text])
-def test_candidates_have_the_mean_of_the_members_logits(ensemble, members, kind):
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_margin_of_a_candidate_is_that_of_the_member_that_decides(members, kind, count):
+    """Of two members the better one, and of three the second best."""
+    ensemble = Ensemble.of(members[:count], "some.yaml")
     passes = kind(ensemble)
     chosen = surviving(ensemble, 4)
     logits = passes.logits([Unit(passes.prepare(slot), rows) for slot, rows in chosen])
     for (slot, rows), ours in zip(chosen, logits.numpy(), strict=True):
+        label = slot.example.label
         texts = [slot.example.text(text) for text in ensemble.vocabulary.write(rows)]
-        expected = np.mean([[member.logits(text) for text in texts] for member in members], axis=0)
-        np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
-        sought = [ensemble.sought(text, slot.example.label) for text in texts]
-        np.testing.assert_allclose(sought, expected, rtol=1e-5, atol=1e-5)
+        answers = np.array([[member.logits(text) for text in texts] for member in members[:count]])
+        decides = np.sort(margins(answers, label), axis=0)[1]
+        np.testing.assert_allclose(margins(ours, label), decides, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(ours.mean(axis=1), answers.mean(axis=(0, 2)), rtol=1e-4, atol=1e-4)
+        verdicts = [ensemble.verdict(text, label, attacked=True) for text in texts]
+        np.testing.assert_allclose(ours, verdicts, rtol=1e-4, atol=1e-4)
     assert passes.executed > 0
 
 
@@ -68,51 +74,28 @@ def test_the_gradient_is_the_mean_of_the_members_gradients(ensemble, members):
         torch.testing.assert_close(ours, expected, atol=1e-4 * float(expected.abs().max()), rtol=1e-3)
 
 
-def test_what_breaks_it_where_a_search_begins_anew_breaks_it_at_that_cost(members):
-    """The search sees the mean of the members, and the best string is put to the draws before it is given up."""
-    ensemble = Ensemble.of(members[:2], "two.yaml")
-    ended = {}
-
-    class Watched(Engine):
-        def _restart(self, lane, finished):
-            if super()._restart(lane, finished):
-                ended[lane.slot.example.id] = lane.cost
-                return True
-            assert int(lane.abandoned.logits.argmax()) == lane.slot.example.label
-            return False
-
-    attack = GCGPlus(candidates=12, top_k=24, patience=1)
-    engine = Watched(ensemble, attack, budget=BUDGET, task=TASK.name)
-    records = {record.example_id: record for record in engine.run(EVALUATION.examples[:24])}
-    assert ended
-    for name, cost in ended.items():
-        assert (records[name].break_cost, records[name].cost) == (cost, cost)
-        assert cost < 0.9 * BUDGET
-
-
-def test_a_verdict_is_what_most_of_20_drawn_members_say(ensemble, members):
-    split = 0
-    for number in range(60):
-        text = EXAMPLES[number % 8].text(f" draw {number}")
-        drawn = [members[place].logits(text) for place in draws(text, len(members))]
-        assert len(drawn) == DRAWS
-        ones = sum(int(logits.argmax()) for logits in drawn)
-        split += 0 < ones < DRAWS
-        verdict = ensemble.logits(text)
-        means = np.mean(drawn, axis=0)
-        answer = int(means.argmax()) if ones == 10 else int(ones > 10)
-        assert ensemble.classify(text) == answer
-        assert verdict[answer] > verdict[1 - answer]
-        np.testing.assert_allclose(np.sort(verdict), np.sort(means), rtol=1e-5, atol=1e-5)
-        np.testing.assert_array_equal(verdict, ensemble.logits(text))
-    assert split, "members disagree on some texts, or this test says nothing"
-
-
-def test_draws_are_uniform_and_differ_between_texts():
-    drawn = np.array([draws(f"text {number}", 4) for number in range(2_000)])
-    shares = np.bincount(drawn.ravel(), minlength=4) / drawn.size
-    np.testing.assert_allclose(shares, 0.25, atol=5 * np.sqrt(0.25 * 0.75 / drawn.size))
-    assert len({tuple(row) for row in drawn.tolist()}) == 2_000
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_verdict_needs_more_than_half_of_the_members(members, count):
+    """Half of them wrong do not break an example, and half of them right do not make a clean text right."""
+    ensemble = Ensemble.of(members[:count], "some.yaml")
+    strings = ensemble.vocabulary.write(ensemble.vocabulary.draw(np.random.default_rng(0), 60, 10))
+    wrongs = set()
+    for number, string in enumerate(strings):
+        text = EXAMPLES[number % 8].text(string)
+        answers = [member.classify(text) for member in members[:count]]
+        for label in (0, 1):
+            wrong = sum(answer != label for answer in answers)
+            wrongs.add(wrong)
+            attacked = ensemble.verdict(text, label, attacked=True)
+            clean = ensemble.verdict(text, label, attacked=False)
+            assert (int(attacked.argmax()) == label) == (2 * wrong <= count)
+            assert (int(clean.argmax()) == label) == (2 * wrong < count)
+            if 2 * wrong == count:
+                means = np.mean([member.logits(text) for member in members[:count]], axis=0)
+                assert ensemble.classify(text) == int(means.argmax())
+            else:
+                assert (ensemble.classify(text) == label) == (2 * wrong < count)
+    assert wrongs == set(range(count + 1)), "members disagree on some texts, or this test says nothing"
 
 
 @pytest.mark.parametrize("attack", [RandomToken(), SMALL_GCG], ids=lambda attack: attack.name)
@@ -126,8 +109,10 @@ def test_every_record_is_the_verdict_and_charged_for_every_member(ensemble, memb
         assert record.cost == record.iterations * passes * ensemble.parameters * record.tokens
         if record.attack_string is not None:
             text = example.text(record.attack_string)
-            assert (ensemble.classify(text) != example.label) == (record.break_cost is not None)
-            np.testing.assert_array_equal(record.attack_logits, ensemble.logits(text))
+            wrong = sum(member.classify(text) != example.label for member in members)
+            assert (2 * wrong > len(members)) == (record.break_cost is not None)
+            verdict = ensemble.verdict(text, example.label, attacked=True)
+            np.testing.assert_array_equal(record.attack_logits, verdict)
 
 
 @pytest.mark.parametrize("attack", [RandomToken(), SMALL_GCG], ids=lambda attack: attack.name)

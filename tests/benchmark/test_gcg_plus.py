@@ -73,7 +73,7 @@ def test_a_search_that_begins_anew_is_fresh_again(steadfast):
     assert set(seen) == {(True, None, 0)}
 
 
-@pytest.mark.parametrize("length", [1, 2, 20])
+@pytest.mark.parametrize("length", [1, 2])
 def test_it_writes_strings_of_any_length(victim, length):
     attack = GCGPlus(length=length, candidates=8, top_k=24)
     for example, record in zip(EXAMPLES, attack_examples(victim, EXAMPLES, attack, budget=5e7), strict=True):
@@ -108,6 +108,40 @@ def test_what_held_is_shown_with_the_best_string_of_all_searches(steadfast):
         logits = records[example.id].attack_logits
         assert logits is not None
         assert logits[example.label] - logits[1 - example.label] <= min(kept.get(example.id, [np.inf])) + 1e-6
+
+
+def test_what_breaks_it_where_a_search_begins_anew_breaks_it_at_that_cost(victim):
+    """A pass in low precision may be too kind to the victim; the judge has the best string before it is given up."""
+    rough = load_victim(victim.folder, device="cpu", dtype="bfloat16")
+    ended = {}
+
+    class Kind(Engine):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            run = self.scorer.logits
+
+            def kind(ready, strings, beginnings, bars):
+                right = [np.eye(2, dtype=np.float32)[each.exact.prepared.label] for each in ready]
+                return [
+                    logits + 1e3 * label
+                    for logits, label in zip(run(ready, strings, beginnings, bars), right, strict=True)
+                ]
+
+            self.scorer.logits = kind
+
+        def _restart(self, lane, finished):
+            if super()._restart(lane, finished):
+                ended[lane.slot.example.id] = lane.cost
+                return True
+            assert int(lane.abandoned.logits.argmax()) == lane.slot.example.label
+            return False
+
+    budget = 4 * BUDGET
+    found = {record.example_id: record for record in Kind(rough, SMALL, budget=budget).run(EXAMPLES)}
+    assert ended
+    for name, cost in ended.items():
+        assert (found[name].break_cost, found[name].cost) == (cost, cost)
+    assert min(ended.values()) < 0.5 * budget
 
 
 def test_without_patience_it_never_begins_anew(steadfast):

@@ -29,9 +29,9 @@ from holdfast.submissions.verdicts import Reproducing
 from holdfast.submissions.victim_file import read_victim_file
 from holdfast.tasks import RecordError, UsageError
 
-NAMES = ("password-match-undefended", "password-match-adversarial")
+NAMES = ("password-match-undefended", "password-match-wide-undefended")
 PATHS = [f"checkpoints/{name}" for name in NAMES]
-PARAMETERS = 125_824
+PARAMETERS = 125_824 + 448_256
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_an_entry_of_an_ensemble_is_made_from_a_victim_file(made: Path) -> None:
     task = load_entry(made).manifest.tasks[TASK]
     assert task.checkpoint is None
     assert [part.model_dump() for part in task.checkpoints.values()] == [{"path": path} for path in PATHS]
-    assert task.parameters == 2 * PARAMETERS
+    assert task.parameters == PARAMETERS
     folders = [made.parents[1] / path for path in PATHS]
     for key in (GCG, RANDOM):
         victim = read_result(file_of(made, "results", key)).victim
@@ -67,8 +67,8 @@ def test_an_entry_of_an_ensemble_is_made_from_a_victim_file(made: Path) -> None:
 def test_training_compute_is_that_of_all_members(made: Path) -> None:
     records = [read_training_record(checkpoint_folder(name)) for name in NAMES]
     compute = load_entry(made).manifest.tasks[TASK].compute
-    assert compute.fine_tuning == sum(record.compute.fine_tuning for record in records if record)
-    assert compute.defence == sum(record.compute.defence for record in records if record) > 0
+    assert compute.fine_tuning == sum(record.compute.fine_tuning for record in records if record) > 0
+    assert compute.defence == sum(record.compute.defence for record in records if record)
 
 
 def test_training_compute_is_unknown_where_a_members_is(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ CHANGED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a member outside": (a_link_out, r"victim.members.1.path: The checkpoint .* leads outside the registry through a"),
     "a path that climbs": (in_manifest(PATHS[1], "../x"), r"victim.members.1.path: a path inside the registry has no"),
-    "fewer parameters": (in_manifest("parameters: 251648", "parameters: 125824"), "victim.parameters: 251,648 here"),
+    "fewer parameters": (in_manifest("parameters: 574080", "parameters: 125824"), "victim.parameters: 574,080 here"),
 }
 
 
@@ -192,7 +192,7 @@ def under_its_own_digest(entry: Path) -> None:
 
 
 def test_a_member_edited_under_its_own_digest_answers_otherwise(entry: Path) -> None:
-    shutil.copy(member(entry, 0) / "model.safetensors", member(entry) / "model.safetensors")
+    shutil.copy(checkpoint_folder("password-match-adversarial") / "model.safetensors", member(entry, 0))
     under_its_own_digest(entry)
     assert problems(entry) == []
     assert any("the victim answers" in each for each in said(verify(entry)))
