@@ -19,9 +19,9 @@ help:
 	@echo "make format       format the code, and fix what ruff can fix"
 	@echo "make schema       write the JSON Schemas of all files to docs/schema/"
 	@echo "make screenshots  build the site, and write pictures of its pages to build/screenshots/"
-	@echo "make bench        time the engine, the registry and the site; kept in build/benchmarks/"
-	@echo "make bench-compare  compare the last two of these runs; fails where something became slower"
-	@echo "make clean        remove caches and build products; .venv and results stay"
+	@echo "make bench        time the engine, the registry and the site; kept in .benchmarks/"
+	@echo "make bench-compare  compare the last of these runs with earlier ones; fails where something became slower"
+	@echo "make clean        remove caches and build products; .venv, results and the runs of make bench stay"
 
 demo: $(VENV)/.installed
 	@$(BIN)/holdfast demo
@@ -51,13 +51,13 @@ screenshots: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(PYTEST) tests/speed -o python_files='bench_*.py' --benchmark-only --benchmark-columns=min,median,rounds \
-		--benchmark-storage=file://build/benchmarks --benchmark-autosave --benchmark-save-data
+		--benchmark-storage=file://.benchmarks --benchmark-autosave --benchmark-save-data
 
 bench-compare: $(VENV)/.installed-dev
 	@$(BIN)/python tests/speed/compare.py
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # One environment, two stamps: the demo needs the package alone, the tests the development tools as well.
