@@ -109,7 +109,8 @@ class Fleet:
     @staticmethod
     def of(workers: int, gpus: float) -> "Fleet":
         """Workers with so many cards each, which may be a part of one."""
-        return Fleet(workers, math.ceil(workers * gpus), min(1.0, gpus))
+        cards = math.ceil(workers / workers_per_card(gpus)) if gpus < 1 else math.ceil(workers * gpus)
+        return Fleet(workers, cards, min(1.0, gpus))
 
     def seconds(self, alone: float, examples: int) -> float:
         """What takes so long on one card. Examples are not divided, and the worker with the most decides."""
@@ -117,6 +118,15 @@ class Fleet:
 
     def card_hours(self, seconds: float) -> float:
         return self.cards * seconds / 3600
+
+
+def workers_per_card(gpus: float) -> int:
+    """Workers with such a part of a card each that one card holds: a part is of one card, never of what is left of two.
+
+    gpus: below 1.
+    """
+    # A tenth of a card ten times is a card.
+    return int(1 / gpus + 1e-6)
 
 
 def forecast(works: Sequence[Work], rates: Rates, cards: int, spent: float = 1.0) -> float | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..tasks import UsageError
 from .checkpoint import first_line
+from .forecast import workers_per_card
 
 # Read when Ray is loaded. It sends its makers what it was used for, unless it is told not to.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -129,6 +130,10 @@ def _room(nodes: list[dict[str, float]], gpus: float, cpus: int) -> int:
     room = 0
     for node in nodes:
         by_processors = int(node.get("CPU", 0.0) // cpus)
-        # A tenth of a card ten times is a card.
-        room += min(by_processors, int(node.get("GPU", 0.0) / gpus + 1e-6)) if gpus else by_processors
+        room += min(by_processors, _on_cards(int(node.get("GPU", 0.0)), gpus)) if gpus else by_processors
     return room
+
+
+def _on_cards(cards: int, gpus: float) -> int:
+    """Workers that the cards of a node have room for."""
+    return cards * workers_per_card(gpus) if gpus < 1 else int(cards / gpus)

@@ -27,7 +27,7 @@ from .results import VictimPart
 from .shards import Shards
 
 TRIES = 3
-"""Workers that may be lost in a row with the same examples, or while they are made ready, without getting anywhere."""
+"""Workers that may be lost in a row with the same examples, or for each place before any has loaded the victim."""
 LISTEN = 10.0
 """Seconds after which somebody who waits for workers looks whether there can be any."""
 DESERTED = 300.0
@@ -94,17 +94,18 @@ class RayHost:
     def news(self) -> Ready | Report | Ended | None:
         """Waits for what any worker says next; None where one was lost that had no shard. A lost worker is replaced.
 
-        Raises: ResourceError when workers are lost in a row before they are ready, or there is no room for any.
+        Raises: ResourceError when workers are lost in a row and none has loaded the victim, or there is room for none.
         """
         seat = self._speaking()
         try:
             heard = seat.hear()
         except LostError as error:
             ended = seat.leave(str(error)) if seat.shard else None
-            self._failed_starts += ended is None
             self._replace(seat)
-            if self._failed_starts >= TRIES:
-                raise given_up("while they loaded the victim", str(error)) from error
+            # A node takes all its workers with it, and others may work well: given up is a victim that nobody loads.
+            self._failed_starts += ended is None and not any(each.loaded for each in self.seats)
+            if self._failed_starts >= TRIES * len(self.seats):
+                raise given_up("while they loaded the victim", str(error), self._failed_starts) from error
             return ended
         if isinstance(heard, Ready):
             self._failed_starts = 0
@@ -127,9 +128,14 @@ class RayHost:
                     "bring nodes back, and run the same command again to go on."
                 )
 
-    def _replace(self, seat: Seat) -> None:
-        seat.take()
-        seat.prepare(self._task)
+    def _replace(self, lost: Seat) -> None:
+        """A new worker takes the place. Who has nothing to do is asked whether it is still there, and is given nothing
+        before it answers: else what was lost could be lost again with everybody on the same node.
+        """
+        lost.take()
+        for seat in self.seats:
+            if seat is lost or seat.idle:
+                seat.prepare(self._task)
 
 
 class RayExecutor:
@@ -229,10 +235,10 @@ class RayAttempt:
         )
 
 
-def given_up(over: str, reason: str) -> ResourceError:
+def given_up(over: str, reason: str, workers: int = TRIES) -> ResourceError:
     return ResourceError(
-        f"{TRIES} workers in a row were lost {over} ({reason}); every finished example is saved: see whether the nodes "
-        "have enough memory, and run the same command again to go on."
+        f"{workers} workers in a row were lost {over} ({reason}); every finished example is saved: see whether the "
+        "nodes have enough memory, and run the same command again to go on."
     )
 
 

@@ -30,7 +30,8 @@ class Ended:
 class Seat:
     """A worker's place: who has it, what is awaited from it, and the shard that it is at.
 
-    ready: what it said when it was made ready for the present task. latest: its last report about the shard.
+    ready: what it said when it was made ready for the present task. loaded: whether it has ever been ready. latest: its
+    last report about the shard.
     """
 
     def __init__(self, hire: Callable[[], Any]) -> None:
@@ -41,6 +42,7 @@ class Seat:
         """A new worker takes the place."""
         self.worker = self._hire()
         self.ready: Ready | None = None
+        self.loaded = False
         self.awaited: Any = None
         self.shard: Shard | None = None
         self.latest: Report | None = None
@@ -61,7 +63,7 @@ class Seat:
         """What was awaited, once there is something. Raises: LostError, and what went wrong on the worker."""
         if self.shard is None:
             ready: Ready = got(self.awaited)
-            self.ready, self.awaited = ready, None
+            self.ready, self.loaded, self.awaited = ready, True, None
             return ready
         try:
             report: Report = got(next(self.awaited))

@@ -109,6 +109,7 @@ def test_the_worker_with_the_most_examples_decides() -> None:
 def test_workers_that_share_a_card_are_no_faster_than_their_part_of_it() -> None:
     assert Fleet.of(4, 0.5) == Fleet(workers=4, cards=2, speed=0.5)
     assert Fleet.of(4, 0.5).seconds(1000, 200) == Fleet.of(2, 1).seconds(1000, 200)
+    assert [Fleet.of(workers, 0.4).cards for workers in (2, 3, 5)] == [1, 2, 3], "a part is of a single card"
     # Layers of a model on two cards run one after the other.
     assert Fleet.of(4, 2) == Fleet(workers=4, cards=8, speed=1.0)
 
