@@ -9,15 +9,13 @@ from dataclasses import dataclass
 
 from ..benchmark.budget import TIERS
 from ..benchmark.curves import Proportion
+from ..benchmark.position import OFFICIAL_POSITION, POSITIONS
 from ..submissions.adversary import same_examples
 from ..submissions.entry import Entry, Key
 from ..submissions.paired import PairedDifference, paired_difference
 from .headline import success_of
 from .share import Share
 from .standing import Measured, Standing
-
-_POSITIONS = ("suffix", "infix", "prefix")
-_OFFICIAL_LENGTH = 10
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def _transfer(
 def _variants(
     entry: Entry, keys: list[Key], standings: Mapping[tuple[str, str], Standing], tier: float
 ) -> Iterator[Variant]:
-    first = _standing(standings, keys[0])
+    official = _standing(standings, keys[0]) if _is_official(entry, keys[0]) else None
     for key in keys:
         standing = _standing(standings, key)
         yield Variant(
@@ -92,8 +90,8 @@ def _variants(
             examples=standing.examples,
             robust=standing.at(tier),
             success=_success(standing, tier),
-            lost=None if key == keys[0] else _lost(first, standing, tier),
-            official=key == keys[0] and key.position == "suffix",
+            lost=None if official is None or standing is official else _lost(official, standing, tier),
+            official=standing is official,
         )
 
 
@@ -130,12 +128,16 @@ def _length(entry: Entry, key: Key) -> int | None:
     return length if isinstance(length, int) else None
 
 
-def _in_order(entry: Entry, keys: list[Key]) -> list[Key]:
-    """The official variant first, where there is one: the suffix of the official length."""
+def _is_official(entry: Entry, key: Key) -> bool:
+    """Whether it is an attack with its own length, where strings officially go."""
+    return key.position == OFFICIAL_POSITION and key.attack == _name(entry, key)
 
-    def place(key: Key) -> tuple[int, str, bool, int, str]:
-        number = _POSITIONS.index(key.position) if key.position in _POSITIONS else len(_POSITIONS)
-        length = _length(entry, key) or _OFFICIAL_LENGTH
-        return number, key.position, length != _OFFICIAL_LENGTH, length, key.attack
+
+def _in_order(entry: Entry, keys: list[Key]) -> list[Key]:
+    """The official variant first, where there is one; of every position the attack's own length first."""
+
+    def place(key: Key) -> tuple[int, str, bool, int]:
+        number = POSITIONS.index(key.position) if key.position in POSITIONS else len(POSITIONS)
+        return number, key.position, key.attack != _name(entry, key), _length(entry, key) or 0
 
     return sorted(keys, key=place)

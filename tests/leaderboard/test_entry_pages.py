@@ -162,6 +162,17 @@ def test_positions_and_lengths_stand_side_by_side_with_what_was_lost_on_the_same
     assert infix.lost.interval[0] < -0.4 < infix.lost.interval[1]
 
 
+def test_without_the_official_variant_nothing_is_measured_against_another() -> None:
+    (table,) = variants(
+        {Key("imdb", "gcg-long", "suffix"): [1000, HELD, HELD], Key("imdb", "gcg", "infix"): [1000, 1000, HELD]}
+    )
+    assert [(each.position, each.length, each.official, each.lost) for each in table.variants] == [
+        ("suffix", 20, False, None),
+        ("infix", 10, False, None),
+    ]
+    assert not table.paired
+
+
 def test_variants_that_were_run_for_less_are_compared_where_all_were_run() -> None:
     """The official one to 10 ms on four examples, another to 1 ms on two of them."""
     results = {
