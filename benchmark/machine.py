@@ -1,5 +1,6 @@
 """What a score ran on: versions, device, memory."""
 
+import gc
 import platform
 import sys
 from importlib.metadata import version
@@ -30,6 +31,13 @@ def peak_memory(device: torch.device) -> int:
 
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
+
+def release_memory() -> None:
+    """Give back, on cards too, what belonged to models that nobody holds any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _processor() -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,7 @@ def sweep(
     What is scored already is not scored again, and an interrupted sweep goes on where it was. A model that fails is
     left out; what was wrong with it is said at the end, and is the exit code.
     """
+    from ..benchmark.machine import release_memory
     from ..submissions.sweep_file import read_sweep
     from .dry_run import check_plan
 
@@ -84,31 +86,19 @@ def sweep(
     if dry_run:
         _show_plan(where, work, asked.proposal, evaluations, attacks, settings, price, as_json=as_json)
         return
+    run = _Run(where, asked.proposal, evaluations, attacks, settings, accept_other_data)
     results: list[Result] = []
-    failures: dict[str, Exception] = {}
+    failures: dict[str, _Failure] = {}
     with where.cluster():
         for model, target in folders.items():
-            found: list[Result] = []
             try:
-                missing = _missing(model, target, work[model], evaluations, attacks, settings, dtype, found)
-                if missing:
-                    with where.host(model, asked.proposal) as host:
-                        for task in missing:
-                            found += score_on(
-                                host,
-                                task,
-                                evaluations[task.name],
-                                attacks,
-                                settings,
-                                target,
-                                accept_other_data=accept_other_data,
-                            )
+                run.score(model, work[model], target, results)
             except InterruptedRunError:
                 raise
             except Exception as error:  # whatever it is: the other models are scored all the same
-                failures[model] = error
-                err.print(Text(f"{visible(model)} is left out: {_sentence(error)}", style="red"), soft_wrap=True)
-            results += found
+                failures[model] = failed = _Failure.of(error)
+                err.print(Text(f"{visible(model)} is left out: {failed.sentence}", style="red"), soft_wrap=True)
+            release_memory()
     if as_json:
         out.print_json(json.dumps([result.model_dump(mode="json") for result in results]))
     else:
@@ -116,10 +106,77 @@ def sweep(
         out.print(f"Results and traces are in {root}", markup=False, soft_wrap=True)
     if failures:
         err.print(f"{len(failures)} of {len(folders)} models failed:", style="red")
-        for model, error in failures.items():
-            err.print(Text(f"{visible(model)}: {_sentence(error)}", style="red"), soft_wrap=True)
-        first = next(iter(failures.values()))
-        raise typer.Exit(first.exit_code if isinstance(first, HoldfastError) else 1)
+        for model, failed in failures.items():
+            err.print(Text(f"{visible(model)}: {failed.sentence}", style="red"), soft_wrap=True)
+        raise typer.Exit(next(iter(failures.values())).exit_code)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What every model of a sweep is scored by. evaluations: by the names of their tasks."""
+
+    where: Where
+    proposal: str | None
+    evaluations: "Mapping[str, EvaluationSet]"
+    attacks: "Sequence[tuple[Attack, Position]]"
+    settings: "Settings"
+    accept_other_data: bool
+
+    def score(self, model: str, tasks: "Sequence[Task]", target: Path, results: "list[Result]") -> None:
+        """Add a model's results as they are there, new ones and those that the target has."""
+        missing = self._missing(model, target, tasks, results)
+        if not missing:
+            return
+        with self.where.host(model, self.proposal) as host:
+            for task in missing:
+                results += score_on(
+                    host,
+                    task,
+                    self.evaluations[task.name],
+                    self.attacks,
+                    self.settings,
+                    target,
+                    accept_other_data=self.accept_other_data,
+                )
+
+    def _missing(self, model: str, target: Path, tasks: "Sequence[Task]", results: "list[Result]") -> "list[Task]":
+        """The tasks on which something is not scored yet; the results of the others are added.
+
+        The model is not loaded for it: its files say which it is.
+        """
+        from ..benchmark.scoring import scored_before
+        from ..submissions.victim_file import digest_of
+
+        if not (target / "results").is_dir():
+            return list(tasks)
+        digest = digest_of(model)
+        missing = []
+        for task in tasks:
+            known = [
+                scored_before(
+                    digest, self.evaluations[task.name], attack, self.settings, target, position, self.where.dtype
+                )
+                for attack, position in self.attacks
+            ]
+            if None in known:
+                missing.append(task)
+            results += [result for result in known if result and None not in known]
+        return missing
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What was wrong with a model. The error itself would keep the model in memory."""
+
+    sentence: str
+    exit_code: int
+
+    @staticmethod
+    def of(error: Exception) -> "_Failure":
+        said = " ".join(str(error).split())
+        if isinstance(error, HoldfastError):
+            return _Failure(visible(said, 4000), error.exit_code)
+        return _Failure(visible(f"{type(error).__name__}: {said}", 4000), 1)
 
 
 def _show_plan(
@@ -133,6 +190,7 @@ def _show_plan(
     *,
     as_json: bool,
 ) -> None:
+    from ..benchmark.machine import release_memory
     from .dry_run import fleet_asked, measured, show_plans_of_several
 
     plans = {}
@@ -142,6 +200,8 @@ def _show_plan(
         own = [evaluations[task.name] for task in tasks]
         plans[model if as_json else _called(model)] = measured(here, tasks, own, attacks, settings, where.batch_size)
         fleet = fleet_asked(where, here, price)
+        del here
+        release_memory()
     show_plans_of_several(plans, fleet, price, as_json=as_json)
 
 
@@ -158,46 +218,9 @@ def _folders(root: Path, models: Sequence[str]) -> dict[str, Path]:
     return {model: root / name for name, model in taken.items()}
 
 
-def _missing(
-    model: str,
-    target: Path,
-    tasks: "Sequence[Task]",
-    evaluations: "dict[str, EvaluationSet]",
-    attacks: "Sequence[tuple[Attack, Position]]",
-    settings: "Settings",
-    dtype: str | None,
-    found: "list[Result]",
-) -> "list[Task]":
-    """The tasks on which something is not scored yet; the results of the others are added to those found.
-
-    The model is not loaded for it: its files say which it is.
-    """
-    from ..benchmark.scoring import scored_before
-    from ..submissions.victim_file import digest_of
-
-    if not (target / "results").is_dir():
-        return list(tasks)
-    digest = digest_of(model)
-    missing = []
-    for task in tasks:
-        known = [
-            scored_before(digest, evaluations[task.name], attack, settings, target, position, dtype)
-            for attack, position in attacks
-        ]
-        if None in known:
-            missing.append(task)
-        found += [result for result in known if result and None not in known]
-    return missing
-
-
 def _called(model: str) -> str:
     """A model as a table calls it: folders and files by their names alone, which no two of a sweep share."""
     return folder_name(model) if Path(model).expanduser().exists() else model
-
-
-def _sentence(error: Exception) -> str:
-    said = " ".join(str(error).split())
-    return visible(said if isinstance(error, HoldfastError) else f"{type(error).__name__}: {said}", 4000)
 
 
 def _table(results: "Sequence[Result]") -> Table:

@@ -14,7 +14,6 @@ On a CPU with one thread (OMP_NUM_THREADS=1) seconds are CPU seconds, which othe
 """
 
 import argparse
-import gc
 import json
 import re
 import tempfile
@@ -28,7 +27,7 @@ from typing import Any
 import torch
 
 from holdfast.benchmark import OFFICIAL_ATTACKS, Engine, Victim, get_attack
-from holdfast.benchmark.machine import device_name, peak_memory, software_versions
+from holdfast.benchmark.machine import device_name, peak_memory, release_memory, software_versions
 from holdfast.benchmark.model_shape import PYTHIA
 from holdfast.benchmark.proposal import proposal_for
 from holdfast.benchmark.slot import prepare_slot
@@ -180,8 +179,7 @@ def measure_all(asked: argparse.Namespace) -> dict[str, Any]:
                     )
             # The next one may need all the memory.
             del victim
-            gc.collect()
-            torch.cuda.empty_cache()
+            release_memory()
     return report
 
 

@@ -3,13 +3,16 @@
 import json
 import re
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
 
-from holdfast.benchmark import read_result
+from holdfast.benchmark import Engine, read_result
+from holdfast.cli.hosts import Where
 from holdfast.submissions.checkpoints import checkpoint_names
 from holdfast.submissions.sweep_file import read_sweep
+from holdfast.tasks import ResourceError
 
 SWEEP = """\
 models: [{models}]
@@ -57,6 +60,33 @@ def test_a_sweep_scores_everything_goes_past_what_fails_and_does_nothing_twice(h
     assert changed == {missing.relative_to(out)}
     assert read_result(missing).score() == score
     assert len(json.loads(again.out)) == 8
+
+
+@pytest.mark.parametrize("how", ["scored", "failed", "planned"])
+def test_a_model_has_left_memory_when_the_next_one_is_loaded(holdfast, checkpoint, tmp_path, monkeypatch, how) -> None:
+    for name in "abc":
+        shutil.copytree(checkpoint(), tmp_path / name)
+    file = tmp_path / "sweep.yaml"
+    file.write_text(SWEEP.format(models="a, b, c"))
+    loaded: list[weakref.ref] = []
+    still_there = []
+    load = Where.loaded_here
+
+    def remembered(where, model, proposal):
+        still_there.append(sum(each() is not None for each in loaded))
+        host = load(where, model, proposal)
+        loaded.append(weakref.ref(host.model.model))
+        return host
+
+    def fail(*_):
+        raise ResourceError("There is no memory left.")
+
+    monkeypatch.setattr(Where, "loaded_here", remembered)
+    if how == "failed":
+        monkeypatch.setattr(Engine, "_open", fail)
+    outcome = holdfast("sweep", file, "--out", tmp_path / "out", *(["--dry-run"] if how == "planned" else []))
+    assert outcome.code == (6 if how == "failed" else 0)
+    assert still_there == [0, 0, 0]
 
 
 def test_a_model_that_changed_is_not_taken_for_scored(holdfast, sweep, checkpoint, tmp_path) -> None:
