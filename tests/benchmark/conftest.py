@@ -5,6 +5,33 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
+from transformers import PreTrainedTokenizerFast
+from victims import byte_fallback_tokenizer, byte_level_tokenizer, metaspace_tokenizer, word_piece_tokenizer
+
+from holdfast.benchmark.vocabulary import AttackVocabulary, attack_vocabulary
+
+TOKENIZERS = {
+    "byte-level": byte_level_tokenizer,
+    "byte-fallback": byte_fallback_tokenizer,
+    "word-piece": word_piece_tokenizer,
+    "unigram": metaspace_tokenizer,
+}
+
+
+@pytest.fixture(scope="module", params=[*TOKENIZERS, "pythia"])
+def tokenizer(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
+    """One of every common kind, trained on the spot, and the real one of Pythia."""
+    if request.param != "pythia":
+        return TOKENIZERS[request.param]()
+    folder = request.getfixturevalue("mirror") / "models/EleutherAI/pythia-14m"
+    if not (folder / "tokenizer.json").is_file():
+        pytest.skip("needs models/EleutherAI/pythia-14m/tokenizer.json in the mirror")
+    return PreTrainedTokenizerFast.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tokenizer: PreTrainedTokenizerFast) -> AttackVocabulary:
+    return attack_vocabulary(tokenizer, len(tokenizer), exclude={tokenizer.pad_token_id or 0})
 
 
 @pytest.fixture

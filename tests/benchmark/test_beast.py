@@ -76,7 +76,7 @@ def test_strings_grow_to_their_length_and_begin_anew():
     assert Beast(length=1).next_length(0) == Beast(length=1).next_length(1) == 1
 
 
-@pytest.mark.parametrize("length", [1, 10, 25])
+@pytest.mark.parametrize("length", [1, 25])
 def test_every_length_is_only_what_the_text_shows(decoder, statistics, length):
     attack = Beast(length=length, width=4, branching=4)
     for example, record in zip(EXAMPLES, attacked(decoder, statistics, attack), strict=True):

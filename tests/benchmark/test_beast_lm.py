@@ -154,12 +154,6 @@ def test_a_single_token_is_proposed_by_one_pass(victim, model, proposal):
     assert attack_examples(victim, EXAMPLES, attack, budget=BUDGET, proposal=proposal)
 
 
-@pytest.mark.parametrize("position", ["infix", "prefix"])
-def test_it_attacks_anywhere_in_a_text(victim, proposal, small, position):
-    records = attack_examples(victim, EXAMPLES, small, budget=BUDGET, proposal=proposal, position=position)
-    assert any(record.attack_tokens for record in records)
-
-
 def test_a_score_names_the_proposal_and_counts_its_passes(victim, model, tmp_path):
     task = get_task("password-match")
     attack = guided_by(get_attack("beast_lm"), model)

@@ -1,35 +1,19 @@
 """Positions and lengths: the string stands where it should, on its own line, and counts only as text."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
-from victims import (
-    byte_fallback_tokenizer,
-    byte_level_tokenizer,
-    metaspace_tokenizer,
-    save_checkpoint,
-    word_piece_tokenizer,
-)
+from victims import save_checkpoint
 
 from holdfast.benchmark import GCG, RandomToken, attack_examples, get_attack, load_victim
-from holdfast.benchmark.attacks import attack_parameters, variant_name, with_length
+from holdfast.benchmark.attacks import attack_parameters, variant_name
 from holdfast.benchmark.pass_base import Unit
 from holdfast.benchmark.passes import FullText, passes_for
 from holdfast.benchmark.position import POSITIONS, get_position, placed
 from holdfast.benchmark.slot import prepare_slot, survivors
-from holdfast.benchmark.vocabulary import attack_vocabulary
 from holdfast.tasks import Example, UsageError
 
-TOKENIZERS = {
-    "byte-level": byte_level_tokenizer,
-    "byte fallback": byte_fallback_tokenizer,
-    "WordPiece": word_piece_tokenizer,
-    "Unigram": metaspace_tokenizer,
-}
 WORDS = st.lists(st.sampled_from(["river", "stone,", "teacher", "said:", "winter!", "copper", "no\nend"]), min_size=1)
 PROMPT = Example("a", "Is the review good?\nthe river and the stone said winter is copper\n", "\nAnswer:", 1)
 EXAMPLES = [
@@ -43,19 +27,9 @@ EXAMPLES = [
 ]
 
 
-@pytest.fixture(scope="module", params=TOKENIZERS)
-def vocabulary(request):
-    tokenizer = TOKENIZERS[request.param]()
-    return attack_vocabulary(tokenizer, len(tokenizer), exclude={tokenizer.pad_token_id})
-
-
 @pytest.fixture(scope="module", params=["llama", "bert"])
 def victim(request, tmp_path_factory):
     return load_victim(save_checkpoint(tmp_path_factory.mktemp(request.param), request.param, scale=6.0), device="cpu")
-
-
-def attacked(victim, attack, position):
-    return attack_examples(victim, EXAMPLES, attack, budget=5e7, position=position)
 
 
 def test_the_string_stands_on_a_line_of_its_own():
@@ -75,14 +49,15 @@ def test_every_word_of_a_text_is_there_at_every_position(words, after):
 
 
 @settings(deadline=None, max_examples=15)
-@given(seed=st.integers(0, 999), position=st.sampled_from(POSITIONS), length=st.sampled_from([1, 10, 20]))
-def test_what_survives_is_the_tokens_of_the_whole_text(vocabulary, seed, position, length):
-    slot = prepare_slot(PROMPT, vocabulary, length, 10**9, position)
+@given(words=WORDS, seed=st.integers(0, 999), position=st.sampled_from(POSITIONS), length=st.integers(1, 20))
+def test_what_survives_is_the_tokens_of_the_whole_text(vocabulary, words, seed, position, length):
+    example = Example("a", " ".join(words) + "\n", "\nAnswer:", 0)
+    slot = prepare_slot(example, vocabulary, length, 10**9, position)
     strings = vocabulary.draw(np.random.default_rng(seed), 40, length)
     ((alive, texts),) = survivors(vocabulary, [(slot, strings)])
     backend = vocabulary.tokenizer.backend_tokenizer
     for string, text, lives in zip(strings.tolist(), texts, alive, strict=True):
-        ids = backend.encode(placed(PROMPT, position).text(text)).ids
+        ids = backend.encode(placed(example, position).text(text)).ids
         assert (ids == [*slot.prefix, *string, *slot.suffix]) == lives
 
 
@@ -107,22 +82,6 @@ def test_passes_agree_with_the_public_path(victim, position, length):
             np.testing.assert_allclose(scored, public, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("attack", [RandomToken(), GCG(candidates=16, top_k=32)], ids=lambda attack: attack.name)
-def test_an_attack_in_any_variant_claims_what_the_text_shows(victim, attack):
-    broken = 0
-    for position, length in product(POSITIONS, (10, 20)):
-        for example, record in zip(EXAMPLES, attacked(victim, with_length(attack, length), position), strict=True):
-            right = victim.classify(example.text()) == example.label
-            assert record.clean_correct == right, "without a string, all positions are the same"
-            if record.attack_string is not None:
-                assert len(record.attack_tokens or ()) == length
-                verdict = victim.classify(placed(example, position).text(record.attack_string))
-                assert (verdict != example.label) == (record.break_cost is not None)
-                broken += verdict != example.label
-    # An encoder with random weights hardly looks at a few tokens.
-    assert broken or victim.model.config.model_type == "bert"
-
-
 def test_a_text_that_is_too_long_is_shortened_at_every_position(victim):
     long = Example("long", "winter apple\n" * 300, "\nAnswer:", 0)
     for position in POSITIONS:
@@ -145,20 +104,8 @@ def test_variants_have_names_of_their_own():
 
 
 def test_positions_draw_their_own_strings(victim):
-    drawn = {
-        position: [record.attack_tokens for record in attacked(victim, RandomToken(), position)]
-        for position in POSITIONS
-    }
-    assert drawn["suffix"] != drawn["infix"] != drawn["prefix"]
-
-
-def test_the_real_tokenizer_of_pythia_writes_at_every_position(mirror):
-    folder = mirror / "models/EleutherAI/pythia-14m"
-    if not (folder / "tokenizer.json").is_file():
-        pytest.skip("needs models/EleutherAI/pythia-14m/tokenizer.json in the mirror")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
-    vocabulary = attack_vocabulary(tokenizer, len(tokenizer))
+    drawn = {}
     for position in POSITIONS:
-        slot = prepare_slot(PROMPT, vocabulary, 10, 10**9, position)
-        ((alive, _),) = survivors(vocabulary, [(slot, vocabulary.draw(np.random.default_rng(0), 200, 10))])
-        assert alive.mean() > 0.4
+        records = attack_examples(victim, EXAMPLES, RandomToken(), budget=5e7, position=position)
+        drawn[position] = [record.attack_tokens for record in records]
+    assert drawn["suffix"] != drawn["infix"] != drawn["prefix"]

@@ -1,45 +1,22 @@
 """Success is a fact about text: a string counts only if the whole text tokenizes to it, and few are lost to that."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
-from victims import byte_fallback_tokenizer, byte_level_tokenizer, metaspace_tokenizer, word_piece_tokenizer
+from victims import byte_level_tokenizer
 
 from holdfast.benchmark.slot import prepare_slot, survivors
 from holdfast.benchmark.vocabulary import attack_vocabulary
 from holdfast.tasks import CheckpointError, Example, get_task
 
-MADE = {
-    "byte-level": byte_level_tokenizer,
-    "word-piece": word_piece_tokenizer,
-    "metaspace": metaspace_tokenizer,
-    "byte-fallback": byte_fallback_tokenizer,
-}
 PROMPT = get_task("password-match").evaluation().examples[0]
-
-
-@cache
-def vocabulary_of(tokenizer):
-    return attack_vocabulary(tokenizer, len(tokenizer), exclude={tokenizer.pad_token_id or 0})
-
-
-@pytest.fixture(scope="module", params=[*MADE, "pythia"])
-def vocabulary(request):
-    if request.param != "pythia":
-        return vocabulary_of(MADE[request.param]())
-    folder = request.getfixturevalue("mirror") / "models/EleutherAI/pythia-14m"
-    if not (folder / "tokenizer.json").is_file():
-        pytest.skip("needs models/EleutherAI/pythia-14m/tokenizer.json in the mirror")
-    return vocabulary_of(PreTrainedTokenizerFast.from_pretrained(folder))
 
 
 @pytest.fixture(scope="module")
 def byte_level():
-    return vocabulary_of(byte_level_tokenizer())
+    tokenizer = byte_level_tokenizer()
+    return attack_vocabulary(tokenizer, len(tokenizer))
 
 
 def whole(vocabulary, slot, text):
@@ -161,15 +138,16 @@ def test_the_vocabulary_rule_is_what_makes_random_strings_survive():
     tokenizer = byte_level_tokenizer(300)
     ordinary = [i for i in range(len(tokenizer)) if i not in tokenizer.all_special_ids]
     assert surviving_share(tokenizer, ordinary) < 0.10
-    assert surviving_share(tokenizer, vocabulary_of(tokenizer).ids) > 0.85
+    assert surviving_share(tokenizer, attack_vocabulary(tokenizer, len(tokenizer)).ids) > 0.85
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_what_survives_really_is_its_tokens_whatever_the_string(byte_level, data):
-    slot = prepare_slot(PROMPT, byte_level, 10, 10**9)
-    places = data.draw(st.lists(st.integers(0, len(byte_level.ids) - 1), min_size=10, max_size=10))
-    by_window, by_text = verdicts(byte_level, slot, byte_level.ids[np.array([places])])
+def test_what_survives_really_is_its_tokens_whatever_the_string(vocabulary, data):
+    length = data.draw(st.sampled_from([1, 10, 20]))
+    slot = prepare_slot(PROMPT, vocabulary, length, 10**9)
+    places = data.draw(st.lists(st.integers(0, len(vocabulary.ids) - 1), min_size=length, max_size=length))
+    by_window, by_text = verdicts(vocabulary, slot, vocabulary.ids[np.array([places])])
     assert by_window == by_text
 
 
@@ -209,10 +187,10 @@ def test_a_context_too_short_for_any_text_before_the_slot_is_refused(vocabulary)
 
 @settings(max_examples=30, deadline=None)
 @given(context=st.integers(20, 200), repeats=st.integers(1, 30))
-def test_whatever_the_context_the_text_fits_or_is_refused(byte_level, context, repeats):
+def test_whatever_the_context_the_text_fits_or_is_refused(vocabulary, context, repeats):
     example = Example("e", "apple river, stone?\n" * repeats, "\nAnswer:", 0)
     try:
-        slot = prepare_slot(example, byte_level, 10, context)
+        slot = prepare_slot(example, vocabulary, 10, context)
     except CheckpointError:
         return
     assert slot.tokens <= context

@@ -1,4 +1,6 @@
-"""A victim that only hides its gradients fools GCG, and neither the official adversary nor a reader."""
+"""A victim that only hides its gradients fools GCG, and neither the official adversary nor a reader; sound ones are
+not flagged.
+"""
 
 from pathlib import Path
 
@@ -6,10 +8,11 @@ import pytest
 from victims import with_logits
 
 from holdfast.benchmark import OFFICIAL_ATTACKS, Result, Settings, Victim, get_attack, load_victim, score
-from holdfast.benchmark.flags import VANISHING_GRADIENT, WORSE_THAN_RANDOM
+from holdfast.benchmark.budget import cost_of_iteration
+from holdfast.benchmark.flags import ENOUGH, VANISHING_GRADIENT, WORSE_THAN_RANDOM
 from holdfast.submissions.adversary import official_adversary
 from holdfast.submissions.checkpoints import checkpoint_folder
-from holdfast.submissions.flags import flags_of
+from holdfast.submissions.flags import FEWEST, flags_of
 from holdfast.tasks import get_task
 
 EVALUATION = get_task("password-match").evaluation()
@@ -46,3 +49,18 @@ def test_it_is_flagged(saturated: dict[str, Result]) -> None:
     assert VANISHING_GRADIENT in saturated["gcg"].flags
     flags = flags_of([saturated["gcg"]], list(saturated.values()))
     assert {VANISHING_GRADIENT, WORSE_THAN_RANDOM} <= set(flags)
+
+
+@pytest.mark.parametrize("task", ["password-match", "word-length"])
+def test_a_sound_victim_is_not(task: str, tmp_path: Path) -> None:
+    """Though there are examples enough to judge its answers by, and iterations and breaks to judge its gradients by."""
+    settings = Settings("custom", 20, 2.4e10)
+    victim = load_victim(checkpoint_folder(f"{task}-undefended"), device="cpu")
+    evaluation = get_task(task).evaluation()
+    results = [score(victim, evaluation, get_attack(name), settings, tmp_path) for name in ("random_token", "gcg")]
+    random_tokens = results[0]
+    assert len(random_tokens.records) >= ENOUGH
+    longest = max(record.tokens for record in random_tokens.records)
+    assert settings.budget >= FEWEST * cost_of_iteration(victim.parameters, longest, 128, gradient=True)
+    assert random_tokens.summary.broken >= 5
+    assert flags_of(results, results) == ()
