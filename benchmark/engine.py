@@ -320,10 +320,8 @@ class Engine:
         return lane.search.beam if keeps_a_beam(self.attack) else lane.search.best[None]
 
     def _bar(self, lane: _Lane) -> Bar:
-        label = lane.slot.example.label
-        if keeps_a_beam(self.attack):
-            return Bar(label, self.attack.width, np.inf, ROUNDING)
-        return Bar(label, 1, lane.best_margin, ROUNDING)
+        best = np.inf if keeps_a_beam(self.attack) else lane.best_margin
+        return Bar(lane.slot.example.label, kept_by(self.attack), best, ROUNDING)
 
     def _within_memory(self, work: Callable[[], Made], *, single: bool = False) -> Made:
         """Do work on the model, again with smaller batches when memory runs out.
@@ -549,6 +547,11 @@ def gradient_rows(rows: int) -> int:
     several without.
     """
     return max(1, rows // 8)
+
+
+def kept_by(attack: Attack) -> int:
+    """Candidates of an iteration that a search goes on from."""
+    return attack.width if keeps_a_beam(attack) else 1
 
 
 def lanes_for(attack: Attack, rows: int) -> int:

@@ -18,13 +18,14 @@ from ..tasks import EvaluationSet
 from .attacks import Attack, GuidedAttack, is_guided
 from .batch import BatchSize
 from .budget import TIERS, forward_cost
-from .engine import gradient_rows
+from .engine import AHEAD, ROUNDING, gradient_rows, kept_by
 from .iteration import dearest_iteration, proposing_cost
 from .machine import peak_memory
 from .pass_base import Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
 from .proposal import proposal_for
+from .screening import Bar, scorer_for
 from .settings import Settings
 from .slot import Slot, prepare_slot
 from .victim import Victim
@@ -79,12 +80,18 @@ def plan(
     victim.logits(longest.clean)  # says what is wrong with a victim that cannot be run at all
     batch = BatchSize(batch_size, victim.device)
     passes = passes_for(victim)
+    scorer = scorer_for(victim, passes, batch)
+    together = attack.candidates if attack.adaptive else AHEAD[1]
 
     def rate(slot: Slot) -> float:
-        """Candidates per second."""
-        strings = victim.vocabulary.draw(np.random.default_rng(0), batch.rows, attack.length)
-        unit = Unit(passes.prepare(slot), strings)
-        return batch.rows / _seconds(lambda: passes.logits([unit]).cpu())
+        """Candidates per second, of as many examples like this one as fill a batch."""
+        examples = max(1, batch.rows // together)
+        strings = victim.vocabulary.draw(np.random.default_rng(0), examples * together, attack.length)
+        ready, bar = scorer.prepare(slot), Bar(slot.example.label, kept_by(attack), np.inf, ROUNDING)
+        of_each = list(strings.reshape(examples, together, attack.length))
+        return len(strings) / _seconds(
+            lambda: scorer.logits([ready] * examples, of_each, [None] * examples, [bar] * examples)
+        )
 
     def gradient(slot: Slot) -> float:
         """Seconds of one, in a batch of several."""
