@@ -29,6 +29,7 @@ from .pass_base import Passes, Unit
 from .passes import passes_for
 from .position import OFFICIAL_POSITION, Position
 from .proposal import Proposal
+from .remembered import DEAD, UNKNOWN, Remembered
 from .screening import Bar, Lookover, scorer_for
 from .slot import Slot, prepare_slot, survivors
 from .stopwatch import Stopwatch
@@ -63,7 +64,7 @@ class _Lane:
 
     example: as it was given; the slot's may be shortened, and is cut where the string goes. settled: whether
     `best_margin` is by the public path. stale: iterations since the search last got further. abandoned: the best string
-    of searches that were given up.
+    of searches that were given up. numbers: of the candidates in `strings`, as `around` has them.
     """
 
     example: Example
@@ -81,7 +82,13 @@ class _Lane:
     ahead: int = AHEAD[0]
     wanted: int = 0
     strings: list[np.ndarray] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    numbers: list[np.ndarray] = field(default_factory=list)
+    around: Remembered = field(default_factory=Remembered)
+
+    @property
+    def proposed(self) -> int:
+        """Candidates at hand."""
+        return sum(map(len, self.strings))
 
     def iteration_cost(self, victim: Victim, attack: Attack, candidates: int) -> int:
         beam = self.search.beam.shape
@@ -136,6 +143,8 @@ class Engine:
         self.stopwatch = Stopwatch()
         self.candidates = 0
         """Strings scored so far, those scored ahead of a success included."""
+        self._remembers = attack.adaptive and not keeps_a_beam(attack) and not self.scorer.looks_over
+        """Whether a search may propose again what was scored: one that stays where it is, and sees exact logits."""
         self._room: float = np.inf
         """Examples whose prefixes fit into memory at once, as far as is known."""
         self._on_progress = on_progress
@@ -287,31 +296,52 @@ class Engine:
     def _propose(self, lanes: Sequence[_Lane]) -> None:
         """Fill every lane with candidates that survive as text, replacing those that do not."""
         for lane in lanes:
-            lane.strings, lane.texts = [], []
+            lane.strings, lane.numbers = [], []
         for _ in range(PATIENCE):
-            short = [lane for lane in lanes if len(lane.texts) < lane.wanted]
+            short = [lane for lane in lanes if lane.proposed < lane.wanted]
             if not short:
                 return
-            proposals = [(lane.slot, self.attack.propose(lane.search, lane.wanted - len(lane.texts))) for lane in short]
-            with self.stopwatch.section("tokenization"):
-                checked = survivors(self.victim.vocabulary, proposals)
-            for lane, (_, strings), (alive, texts) in zip(short, proposals, checked, strict=True):
-                lane.strings.append(strings[alive])
-                lane.texts.extend(text for text, lives in zip(texts, alive.tolist(), strict=True) if lives)
+            proposals = [self.attack.propose(lane.search, lane.wanted - lane.proposed) for lane in short]
+            for lane, strings, numbers in zip(short, proposals, self._look_up(short, proposals), strict=True):
+                lane.strings.append(strings[numbers != DEAD])
+                lane.numbers.append(numbers[numbers != DEAD])
         for lane in lanes:
-            if not lane.texts and not lane.search.beam.size and not self.attack.uses_gradient:
+            if not lane.proposed and not lane.search.beam.size and not self.attack.uses_gradient:
                 # A gradient is charged for even when nothing comes of it; without one this would go on for ever.
                 raise _nothing_survives(lane.slot)
+
+    def _look_up(self, lanes: Sequence[_Lane], proposals: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What the lanes know of their proposals, as `Remembered.numbers` has it; of new ones, whether they survive."""
+        numbers = [lane.around.numbers(strings) for lane, strings in zip(lanes, proposals, strict=True)]
+        new = [strings[known == UNKNOWN] for strings, known in zip(proposals, numbers, strict=True)]
+        with self.stopwatch.section("tokenization"):
+            slots = [lane.slot for lane in lanes]
+            checked = survivors(self.victim.vocabulary, list(zip(slots, new, strict=True)))
+        for lane, known, strings, (alive, _) in zip(lanes, numbers, new, checked, strict=True):
+            known[known == UNKNOWN] = np.where(alive, UNKNOWN, DEAD)
+            if self._remembers:
+                lane.around.bury(strings[~alive])
+        return numbers
 
     def _score(self, lanes: Sequence[_Lane]) -> list[np.ndarray]:
         """Logits (n, 2) of every lane's candidates."""
         strings = [np.concatenate(lane.strings) for lane in lanes]
-        ready = [lane.ready for lane in lanes]
-        beginnings = [self._beginnings(lane) for lane in lanes]
-        bars = [self._bar(lane) for lane in lanes]
-        scores = self._within_memory(lambda: self.scorer.logits(ready, strings, beginnings, bars))
-        self.candidates += sum(len(rows) for rows in strings)
-        return scores
+        numbers = [np.concatenate(lane.numbers) for lane in lanes]
+        asked = [i for i, known in enumerate(numbers) if (known < 0).any()]
+        new = [strings[i][numbers[i] < 0] for i in asked]
+        ready = [lanes[i].ready for i in asked]
+        beginnings = [self._beginnings(lanes[i]) for i in asked]
+        bars = [self._bar(lanes[i]) for i in asked]
+        scores = self._within_memory(lambda: self.scorer.logits(ready, new, beginnings, bars)) if asked else []
+        self.candidates += sum(map(len, new))
+        found = [np.zeros((len(known), 2), dtype=np.float32) for known in numbers]
+        for i, logits in zip(asked, scores, strict=True):
+            found[i][numbers[i] < 0] = logits
+            if self._remembers:
+                lanes[i].around.add(strings[i][numbers[i] < 0], logits)
+        for lane, known, logits in zip(lanes, numbers, found, strict=True):
+            logits[known >= 0] = lane.around.logits[known[known >= 0]]
+        return found
 
     def _beginnings(self, lane: _Lane) -> np.ndarray | None:
         """Strings that a lane's candidates may begin like: (strings, tokens)."""
@@ -358,11 +388,14 @@ class Engine:
         values = margins(logits, lane.slot.example.label)
         values[~np.isfinite(values)] = np.inf
         noise = (ROUNDING if self.victim.exact else LOW_PRECISION) * (1 + np.abs(logits).max(axis=1, initial=0.0))
-        strings = np.concatenate(lane.strings)
+        strings, numbers = np.concatenate(lane.strings), np.concatenate(lane.numbers)
         example = lane.slot.example
         # In low precision many candidates hover about the boundary: there, only those that cross it are worth a check.
         for i in np.flatnonzero(values < (noise if self.victim.exact else 0.0)).tolist():
-            verdict = self._judge(example.text(lane.texts[i]), example.label)
+            if numbers[i] >= 0 and lane.around.judged[numbers[i]]:
+                continue
+            text = self._written(strings[i])
+            verdict = self._judge(example.text(text), example.label)
             if int(verdict.argmax()) != example.label:
                 self._charge(lane, i + 1)
                 finished.append(
@@ -372,18 +405,19 @@ class Engine:
                         break_cost=lane.cost,
                         cost=lane.cost,
                         iterations=lane.iterations,
-                        string=(strings[i], lane.texts[i], verdict),
+                        string=(strings[i], text, verdict),
                     )
                 )
                 return True
             values[i] = margins(verdict, example.label)
+            lane.around.judge(strings[i], verdict)
         self._charge(lane, len(values))
         if len(values):
             self._keep_best(lane, strings, values, noise)
             if begins_anew(self.attack) and 0 < self.attack.patience <= lane.stale and self._restart(lane, finished):
                 return True
             if keeps_a_beam(self.attack):
-                lane.search.beam = strings[self._lowest(lane, values, noise, self.attack.width)]
+                lane.search.beam = strings[self._lowest(lane, strings, values, noise, self.attack.width)]
         else:
             # Strings that cannot be made longer: the search begins anew.
             lane.search.beam = np.empty((0, 0), dtype=np.int64)
@@ -394,7 +428,7 @@ class Engine:
         """Charge the iterations up to the `scored`-th candidate; an adaptive attack's are charged as a whole."""
         if self.attack.adaptive:
             lane.iterations += 1
-            lane.cost += lane.iteration_cost(self.victim, self.attack, len(lane.texts))
+            lane.cost += lane.iteration_cost(self.victim, self.attack, lane.proposed)
         else:
             lane.iterations += scored
             lane.cost += scored * lane.iteration_cost(self.victim, self.attack, 1)
@@ -413,7 +447,7 @@ class Engine:
             settled = len(close) > 1 or contested
             if settled:
                 for i in close.tolist():
-                    values[i] = self._margin(lane, lane.texts[i])
+                    values[i] = self._margin(lane, self._written(strings[i]))
             if contested and lane.best_text is not None and not lane.settled:
                 lane.best_margin, lane.settled = self._margin(lane, lane.best_text), True
             winner = int(close[values[close].argmin()])
@@ -422,9 +456,10 @@ class Engine:
         if values[winner] < lane.best_margin:
             lane.stale = 0
             lane.best_margin, lane.settled = float(values[winner]), settled
-            lane.best_text = lane.texts[winner]
+            lane.best_text = self._written(strings[winner])
             lane.search.best = strings[winner]
             lane.search.gradient = None
+            lane.around.forget()
 
     def _restart(self, lane: _Lane, finished: list[Record]) -> bool:
         """Begin anew from another random string. Returns whether the best one so far breaks the example instead."""
@@ -436,6 +471,7 @@ class Engine:
         lane.search.best = self._first_string(lane.slot, lane.search.rng)
         lane.search.fresh, lane.search.gradient = True, None
         lane.best_margin, lane.best_text, lane.stale = np.inf, None, 0
+        lane.around.forget()
         return False
 
     def _best_of_all(self, lane: _Lane) -> _Found | None:
@@ -464,7 +500,9 @@ class Engine:
             string=None if best is None else (best.string, best.text, best.logits),
         )
 
-    def _lowest(self, lane: _Lane, values: np.ndarray, noise: np.ndarray, count: int) -> np.ndarray:
+    def _lowest(
+        self, lane: _Lane, strings: np.ndarray, values: np.ndarray, noise: np.ndarray, count: int
+    ) -> np.ndarray:
         """The candidates with the lowest margins, ascending numbers: (count,). Settles what rounding could turn."""
         order = np.argsort(values, kind="stable")
         if len(order) <= count:
@@ -475,9 +513,12 @@ class Engine:
         if self.victim.exact and (values[order[count]] - values[last]) <= 2 * noise[last] and len(close) <= count:
             settled = values.copy()
             for i in close.tolist():
-                settled[i] = self._margin(lane, lane.texts[i])
+                settled[i] = self._margin(lane, self._written(strings[i]))
             order = np.argsort(settled, kind="stable")
         return np.sort(order[:count])
+
+    def _written(self, string: np.ndarray) -> str:
+        return self.victim.vocabulary.write(string[None])[0]
 
     def _judge(self, text: str, label: int, *, attacked: bool = True) -> np.ndarray:
         """The public path's verdict on a text: (2,) logits."""

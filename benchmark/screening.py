@@ -81,6 +81,10 @@ class Scorer:
         return self._exact.passes.name + ("" if self._rough is None else f", {LOOKED_OVER}")
 
     @property
+    def looks_over(self) -> bool:
+        return self._rough is not None
+
+    @property
     def executed(self) -> float:
         """FLOP really executed so far."""
         return self._exact.passes.executed + (0.0 if self._rough is None else self._rough.passes.executed)
