@@ -40,6 +40,12 @@ def test_the_page_has_the_table_that_the_command_writes(name: str, monkeypatch) 
     assert after == before
 
 
+def test_the_pages_have_what_the_registry_has_of_the_baselines() -> None:
+    for page, of_page in import_module("baselines").tables().items():
+        before = page.read_text(encoding="utf-8")
+        assert import_module("pages").written(before, of_page) == before
+
+
 def test_every_attack_ran_on_every_checkpoint(gcg) -> None:
     runs = gcg.stored()
     assert set(runs) == set(gcg.CHECKPOINTS)
