@@ -88,7 +88,10 @@ class SharedPrefix(PassesBase):
         with torch.inference_mode(), SharedPrefixAttention.stack(list(map(_before, units)), tails=found)(model):
             model.base_model(input_ids=ids, position_ids=self._places(units, rows, tokens), use_cache=False)
         self._count(len(ids), tokens, sum(map(_started, units)) // len(units) + tokens)
-        return [Stem([(key[i : i + 1], value[i : i + 1]) for key, value in found]) for i in range(len(ids))]
+        # Copies: as views, each would keep the whole batch in memory for as long as its example stands still.
+        return [
+            Stem([(key[i : i + 1].clone(), value[i : i + 1].clone()) for key, value in found]) for i in range(len(ids))
+        ]
 
     def logits(self, units: Sequence[Unit]) -> Tensor:
         rows = len(units[0].strings)

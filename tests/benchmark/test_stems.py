@@ -84,6 +84,8 @@ def test_units_behind_stems_of_several_examples_run_together(tmp_path):
     stems = passes.stems([Unit(prepared, strings[:2]) for prepared, strings in ready])
     assert stems is not None
     assert len(stems) == 6, "one for each row of each unit"
+    for tensor in (each for stem in stems for pair in stem.keys_values or () for each in pair):
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes, "none keeps the others in memory"
     units = [Unit(prepared, strings, stem, 4) for (prepared, strings), stem in zip(ready, stems[::2], strict=True)]
     expected = [full.logits([Unit(full.prepare(slot), strings)])[0].numpy() for slot, strings in chosen]
     np.testing.assert_allclose(passes.logits(units).numpy(), np.array(expected), atol=2e-5)
