@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.benchmark import Engine, read_result
+from holdfast.benchmark import OFFICIAL_ATTACKS, Engine, read_result
 from holdfast.cli.hosts import Where
 from holdfast.submissions.checkpoints import checkpoint_names
+from holdfast.submissions.entry import Key, load_entry
 from holdfast.submissions.sweep_file import read_sweep
+from holdfast.submissions.victim_file import digest_of
 from holdfast.tasks import ResourceError
 
 SWEEP = """\
@@ -183,3 +185,16 @@ def test_every_checkpoint_of_the_registry_is_in_the_sweep_of_the_baselines() -> 
     assert {Path(model).name for model in work} == set(checkpoint_names())
     for model, tasks in work.items():
         assert [Path(model).name.startswith(task) for task in tasks] == [True]
+
+
+def test_the_sweep_of_composed_baselines_has_the_victims_of_their_entries() -> None:
+    submissions = Path(__file__).resolve().parents[2] / "submissions"
+    sweep = read_sweep(submissions / "composed.yaml")
+    settings, attacks = sweep.settings(None), sweep.attacks
+    for model, tasks in sweep.work.items():
+        entry = load_entry(submissions / "entries" / f"holdfast-{Path(model).stem}")
+        for task in tasks:
+            for attack in attacks or OFFICIAL_ATTACKS:
+                result = entry.results[Key(task, attack, "suffix")]
+                assert (result.summary.examples, result.budget) == (settings.examples, settings.budget)
+                assert result.victim.digest == digest_of(model)
