@@ -31,6 +31,7 @@ def demo() -> None:
         score,
     )
     from ..benchmark.settings import Files
+    from ..benchmark.victim import one_thread_on_cpu
     from ..submissions.checkpoints import checkpoint_folder
     from .chart import chart
     from .progress import shown
@@ -55,7 +56,8 @@ def demo() -> None:
         for name, checkpoint in CHECKPOINTS.items():
             victim = load_victim(checkpoint_folder(checkpoint))
             target = Path(folder) / checkpoint
-            with shown(f"{name} × {attack.name}") as display:
+            # For so small a model several threads win little, and beside other work they are many times slower.
+            with shown(f"{name} × {attack.name}") as display, one_thread_on_cpu(victim.device):
                 results[name] = score(victim, evaluation, attack, settings, target, on_progress=display)
             strings[name] = _winning_string(Files.of(target, task.name, attack.name).trace)
 

@@ -27,7 +27,7 @@ def files(room: str) -> list[PurePosixPath]:
 
 
 def _left_out(parts: tuple[str, ...]) -> bool:
-    registry = parts[:2] in (("submissions", "entries"), ("submissions", "baselines.yaml"))
+    registry = parts[0] == "submissions" and (parts[1] == "entries" or parts[1].endswith(".yaml"))
     other_checkpoint = parts[:2] == ("submissions", "checkpoints") and len(parts) > 3 and parts[2] not in BUNDLED
     return "__pycache__" in parts or registry or other_checkpoint
 

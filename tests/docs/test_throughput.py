@@ -37,7 +37,7 @@ def test_a_device_is_measured_without_what_attacking_does_not_need(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     [measured] = json.loads(out.read_text(encoding="utf-8"))["measured"]
     assert measured["parameters"] == 7_629_056
-    assert measured["candidates"] % 128 == 0
+    assert measured["candidates"] >= 128
     assert measured["passes"] == "shared prefix"
     assert 55 <= measured["tokens"] <= 65
     [point] = read_rates(out).points
