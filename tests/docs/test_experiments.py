@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.benchmark import attack_examples, get_attack, load_victim
+from holdfast.benchmark import GCG, attack_examples, get_attack, load_victim
+from holdfast.benchmark.outcome import Record
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import OFFICIAL_TASKS, UsageError, get_task
 
@@ -44,6 +45,36 @@ def test_the_pages_have_what_the_registry_has_of_the_baselines() -> None:
     for page, of_page in import_module("baselines").tables().items():
         before = page.read_text(encoding="utf-8")
         assert import_module("pages").written(before, of_page) == before
+
+
+def test_what_each_step_of_the_engine_is_worth_is_on_its_page() -> None:
+    steps = import_module("steps")
+    report = json.loads(steps.OUTPUT.read_text(encoding="utf-8"))
+    assert list(report["measured"]) == list(steps.STEPS)
+    lines = "".join(f"{line}\n" for line in steps.table(report))
+    assert lines in steps.PAGE.read_text(encoding="utf-8")
+
+
+def test_the_engine_finds_the_same_without_each_of_its_steps() -> None:
+    steps = import_module("steps")
+    victim = load_victim(checkpoint_folder("password-match-adversarial"), device="cpu")
+    examples = get_task("password-match").evaluation().examples[:4]
+    engine = steps.Counting(victim, GCG(candidates=24, top_k=16), budget=1e10)
+
+    def found() -> tuple[list[Record], int, float]:
+        candidates, executed = engine.candidates, engine.executed
+        records = sorted(engine.run(examples), key=lambda record: record.example_id)
+        return records, engine.candidates - candidates, engine.executed - executed
+
+    expected, candidates, executed = found()
+    cheaper = []
+    for step, left_out in steps.STEPS.items():
+        with left_out(engine):
+            records, more, longer = found()
+        assert records == expected, step
+        cheaper.append((more, longer) > (candidates, executed))
+        assert found() == (expected, candidates, executed), f"{step} is back"
+    assert sum(cheaper) >= 4, "what is left out is really left out"
 
 
 def test_every_attack_ran_on_every_checkpoint(gcg) -> None:
