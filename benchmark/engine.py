@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..tasks import CheckpointError, Example, ResourceError, UsageError
-from .attacks import Attack, Search, SlotGradient, begins_anew, is_guided, keeps_a_beam
+from .attacks import Attack, Search, SlotGradient, begins_anew, is_guided, is_local, keeps_a_beam
 from .batch import BatchSize, Made, one_sequence_on
 from .candidate_runs import batches
 from .iteration import iteration_cost
@@ -43,6 +43,8 @@ ATTEMPTS = 1000
 """Random strings drawn in search of one that survives, before a slot is given up."""
 PATIENCE = 64
 """Times that an attack is asked to replace proposals that did not survive, before it goes on with fewer."""
+CONTESTED = 8
+"""Candidates within rounding of each other that the public path is asked to tell apart, at most."""
 LANES = 16
 """Examples in lockstep, at least: their gradients share one pass."""
 AHEAD = (16, 256)
@@ -264,13 +266,17 @@ class Engine:
 
     def _spent_up(self, lane: _Lane, finished: list[Record]) -> bool:
         """Plan the lane's next iterations; when none fits the budget, finish it as held."""
-        cost = lane.iteration_cost(self.victim, self.attack, self.attack.candidates)
-        affordable = int((self.budget - lane.cost) // cost)
+        affordable, _ = self._affordable(lane)
         if affordable >= 1:
             lane.wanted = self.attack.candidates if self.attack.adaptive else min(lane.ahead, affordable)
             return False
         finished.append(self._ended_with(lane, self._best_of_all(lane)))
         return True
+
+    def _affordable(self, lane: _Lane) -> tuple[int, int]:
+        """Whole iterations that the lane's budget still buys, and what one costs."""
+        cost = lane.iteration_cost(self.victim, self.attack, self.attack.candidates)
+        return int((self.budget - lane.cost) // cost), cost
 
     def _take_gradients(self, lanes: Sequence[_Lane]) -> None:
         """A gradient for every lane whose best string has changed since its last one."""
@@ -327,20 +333,21 @@ class Engine:
         """Logits (n, 2) of every lane's candidates."""
         strings = [np.concatenate(lane.strings) for lane in lanes]
         numbers = [np.concatenate(lane.numbers) for lane in lanes]
-        asked = [i for i, known in enumerate(numbers) if (known < 0).any()]
-        new = [strings[i][numbers[i] < 0] for i in asked]
+        unknown = [known < 0 for known in numbers]
+        asked = [i for i, rows in enumerate(unknown) if rows.any()]
+        new = [strings[i][unknown[i]] for i in asked]
         ready = [lanes[i].ready for i in asked]
         beginnings = [self._beginnings(lanes[i]) for i in asked]
         bars = [self._bar(lanes[i]) for i in asked]
         scores = self._within_memory(lambda: self.scorer.logits(ready, new, beginnings, bars)) if asked else []
         self.candidates += sum(map(len, new))
         found = [np.zeros((len(known), 2), dtype=np.float32) for known in numbers]
-        for i, logits in zip(asked, scores, strict=True):
-            found[i][numbers[i] < 0] = logits
+        for lane, known, rows, logits in zip(lanes, numbers, unknown, found, strict=True):
+            logits[~rows] = lane.around.logits[known[~rows]]
+        for i, own, logits in zip(asked, new, scores, strict=True):
+            found[i][unknown[i]] = logits
             if self._remembers:
-                lanes[i].around.add(strings[i][numbers[i] < 0], logits)
-        for lane, known, logits in zip(lanes, numbers, found, strict=True):
-            logits[known >= 0] = lane.around.logits[known[known >= 0]]
+                lanes[i].around.add(own, logits)
         return found
 
     def _beginnings(self, lane: _Lane) -> np.ndarray | None:
@@ -385,9 +392,7 @@ class Engine:
 
     def _digest(self, lane: _Lane, logits: np.ndarray, finished: list[Record]) -> bool:
         """Charge the candidates scored, verify claims, keep the best. Returns whether the example is finished."""
-        values = margins(logits, lane.slot.example.label)
-        values[~np.isfinite(values)] = np.inf
-        noise = (ROUNDING if self.victim.exact else LOW_PRECISION) * (1 + np.abs(logits).max(axis=1, initial=0.0))
+        values, noise = self._margins(lane, logits)
         strings, numbers = np.concatenate(lane.strings), np.concatenate(lane.numbers)
         example = lane.slot.example
         # In low precision many candidates hover about the boundary: there, only those that cross it are worth a check.
@@ -416,6 +421,8 @@ class Engine:
             self._keep_best(lane, strings, values, noise)
             if begins_anew(self.attack) and 0 < self.attack.patience <= lane.stale and self._restart(lane, finished):
                 return True
+            if self._at_its_end(lane):
+                self._spend_the_rest(lane)
             if keeps_a_beam(self.attack):
                 lane.search.beam = strings[self._lowest(lane, strings, values, noise, self.attack.width)]
         else:
@@ -423,6 +430,13 @@ class Engine:
             lane.search.beam = np.empty((0, 0), dtype=np.int64)
         lane.ahead = min(2 * lane.ahead, AHEAD[1])
         return False
+
+    def _margins(self, lane: _Lane, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Margins of candidates, infinite where they are none, and what rounding could add to each. logits: (n, 2)."""
+        values = margins(logits, lane.slot.example.label)
+        values[~np.isfinite(values)] = np.inf
+        noise = (ROUNDING if self.victim.exact else LOW_PRECISION) * (1 + np.abs(logits).max(axis=1, initial=0.0))
+        return values, noise
 
     def _charge(self, lane: _Lane, scored: int) -> None:
         """Charge the iterations up to the `scored`-th candidate; an adaptive attack's are charged as a whole."""
@@ -441,7 +455,7 @@ class Engine:
         if self.victim.exact and values[winner] <= lane.best_margin + reach:
             close = np.flatnonzero(values <= values[winner] + reach)
             contested = lane.best_margin <= values[winner] + reach
-            if len(close) > 8:
+            if len(close) > CONTESTED:
                 # A victim that answers them all alike: none is better than the first.
                 close = close[:1]
             settled = len(close) > 1 or contested
@@ -460,6 +474,33 @@ class Engine:
             lane.search.best = strings[winner]
             lane.search.gradient = None
             lane.around.forget()
+
+    def _at_its_end(self, lane: _Lane) -> bool:
+        """Whether a search has scored all that it can propose, and would never move to any of it."""
+        if not (self._remembers and is_local(self.attack)) or begins_anew(self.attack) or lane.search.gradient is None:
+            return False
+        around, everything = lane.around, self.attack.neighbours(lane.search)
+        # Where few survive as text, iterations may be short of candidates, and cost less.
+        if around.known < everything or 2 * len(around.logits) < everything or lane.best_text is None:
+            return False
+        if around.gone_through:
+            return False
+        around.gone_through = True
+        if not self.victim.exact:
+            return True
+        values, noise = self._margins(lane, around.logits)
+        # Any of these could yet be set against the best string, whose own margin may shift when that is settled.
+        close = np.flatnonzero(values <= lane.best_margin + 3 * noise)
+        if len(close) > self._affordable(lane)[0]:
+            return False
+        best = self._margin(lane, lane.best_text)
+        return all(self._margin(lane, self._written(string)) >= best for string in around.strings(close))
+
+    def _spend_the_rest(self, lane: _Lane) -> None:
+        """Charge all iterations that are left, without running them."""
+        affordable, cost = self._affordable(lane)
+        lane.iterations += affordable
+        lane.cost += affordable * cost
 
     def _restart(self, lane: _Lane, finished: list[Record]) -> bool:
         """Begin anew from another random string. Returns whether the best one so far breaks the example instead."""

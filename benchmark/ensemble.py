@@ -87,7 +87,7 @@ class Ensemble(Victim):
         return judging
 
     def logits(self, text: str) -> np.ndarray:
-        """The means of the members' logits, the larger one with the answer of most: (2,) float32.
+        """The means of the members' logits, moved apart until the larger one is the answer of most: (2,) float32.
 
         Where the members are divided equally, the means decide.
         """

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from .filtered import Filtered, as_it_counts
 from .likelihood import Likelihood
-from .pass_base import Passes, Prepared, Stem, Unit, of_part, stems_of_parts
+from .pass_base import Passes, Prepared, Stem, Unit, labels_beside, of_part, stems_of_parts
 from .slot import Slot
 
 
@@ -36,9 +35,8 @@ class BehindFilter:
         """As `Passes` has it, and as it counts."""
         logits = self._asked.logits(of_part(0, units))
         excess = self._victim.excess(self._likelihood.losses(of_part(1, units))).to(logits.device)
-        labels = torch.tensor([unit.prepared.label for unit in units], device=logits.device)
         self._count()
-        return as_it_counts(logits, excess, labels[:, None].expand(excess.shape), attacked=True)
+        return as_it_counts(logits, excess, labels_beside(units, excess), attacked=True)
 
     def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
         """Of the sum of two losses, log(1 + exp(x)) of the margin and of the excess: each counts until it is won."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .ensemble import as_most_say
-from .pass_base import Passes, Prepared, Stem, Unit, of_part, stems_of_parts
+from .pass_base import Passes, Prepared, Stem, Unit, labels_beside, of_part, stems_of_parts
 from .slot import Slot
 
 
@@ -32,8 +32,7 @@ class MostOfMembers:
     def logits(self, units: Sequence[Unit]) -> Tensor:
         """As `Passes` has it, and as most of the members say."""
         found = self._of_each([passes.logits(of_part(place, units)) for place, passes in enumerate(self._members)])
-        labels = torch.tensor([unit.prepared.label for unit in units], device=found.device)
-        return as_most_say(found, labels[:, None].expand(found.shape[1:-1]), attacked=True)
+        return as_most_say(found, labels_beside(units, found[0, ..., 0]), attacked=True)
 
     def slot_gradient(self, units: Sequence[Unit]) -> Tensor:
         """Of the loss that is expected of a draw: the mean of the members' gradients."""

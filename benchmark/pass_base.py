@@ -214,6 +214,12 @@ def agree(ours: Tensor, theirs: Tensor, victim: Victim) -> bool:
     return ours.shape == theirs.shape and bool((ours - theirs).abs().max() <= tolerance * (1 + theirs.abs().max()))
 
 
+def labels_beside(units: Sequence[Unit], rows: Tensor) -> Tensor:
+    """The labels of the units' examples, one for each of their rows. rows: (units, rows per unit), as the result."""
+    labels = torch.tensor([unit.prepared.label for unit in units], device=rows.device)
+    return labels[:, None].expand(rows.shape)
+
+
 def linear_weights(module: nn.Module) -> int:
     """Weights that every token is multiplied with."""
     return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear | Conv1D))

@@ -16,7 +16,8 @@ UNKNOWN, DEAD = -2, -1
 class Remembered:
     """Candidates by their tokens, numbered in the order in which they were scored.
 
-    logits: (room, 2) float32. judged: (room,) whether they are the public path's.
+    logits: (room, 2) float32. judged: (room,) whether they are the public path's. gone_through: whether it has been
+    asked if any of them could still displace the best string.
     """
 
     def __init__(self) -> None:
@@ -25,8 +26,14 @@ class Remembered:
     def forget(self) -> None:
         self._numbers: dict[bytes, int] = {}
         self._scored = 0
+        self.gone_through = False
         self.logits = np.empty((0, 2), dtype=np.float32)
         self.judged = np.empty(0, dtype=bool)
+
+    @property
+    def known(self) -> int:
+        """Candidates of which something is known, those included that do not survive."""
+        return len(self._numbers)
 
     def numbers(self, strings: np.ndarray) -> np.ndarray:
         """The number of each of (n, length) candidates, or what stands for it: (n,) int64."""
@@ -34,6 +41,11 @@ class Remembered:
             return np.full(len(strings), UNKNOWN)
         find = self._numbers.get
         return np.array([find(row.tobytes(), UNKNOWN) for row in strings], dtype=np.int64)
+
+    def strings(self, numbers: np.ndarray) -> list[np.ndarray]:
+        """The candidates of those numbers, each (length,)."""
+        keys = {number: key for key, number in self._numbers.items()}
+        return [np.frombuffer(keys[number], dtype=np.int64) for number in numbers.tolist()]
 
     def bury(self, strings: np.ndarray) -> None:
         """Note candidates (n, length) that do not survive."""

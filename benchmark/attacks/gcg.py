@@ -29,11 +29,18 @@ class GCG:
     top_k: int = 256
 
     def propose(self, search: Search, count: int) -> np.ndarray:
-        assert search.gradient is not None
-        promising = search.gradient.top_k(self.top_k)
+        promising = self._promising(search)
         rows = np.arange(count)
         positions = search.rng.integers(self.length, size=count)
         ranks = search.rng.integers(promising.shape[1], size=count)
         strings = np.tile(search.best, (count, 1))
         strings[rows, positions] = promising[positions, ranks]
         return strings
+
+    def neighbours(self, search: Search) -> int:
+        return self._promising(search).size
+
+    def _promising(self, search: Search) -> np.ndarray:
+        """Per position of the best string, the tokens that may stand there instead: (length, tokens)."""
+        assert search.gradient is not None
+        return search.gradient.top_k(self.top_k)

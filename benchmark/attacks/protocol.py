@@ -162,6 +162,17 @@ class RestartingAttack(Attack, Protocol):
     def patience(self) -> int: ...
 
 
+@runtime_checkable
+class LocalAttack(Attack, Protocol):
+    """An attack that proposes nothing but a finite number of neighbours of the best string: where all have been scored
+    and none is better, it will find nothing more, and the engine ends it.
+    """
+
+    def neighbours(self, search: Search) -> int:
+        """How many strings it could propose from where the search stands."""
+        ...
+
+
 def keeps_a_beam(attack: Attack) -> TypeGuard[BeamAttack]:
     return _follows(attack, BeamAttack)
 
@@ -172,6 +183,10 @@ def is_guided(attack: Attack) -> TypeGuard[GuidedAttack]:
 
 def begins_anew(attack: Attack) -> TypeGuard[RestartingAttack]:
     return _follows(attack, RestartingAttack)
+
+
+def is_local(attack: Attack) -> TypeGuard[LocalAttack]:
+    return _follows(attack, LocalAttack)
 
 
 def string_lengths(attack: Attack) -> range:

@@ -1,12 +1,16 @@
 """A search that stays where it is runs no candidate twice, and nothing that an attack finds depends on it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from holdfast.benchmark import GCG, Engine, load_victim, remembered
+from holdfast.benchmark import engine as engine_module
 from holdfast.benchmark.attacks.gcg_plus import GCGPlus
 from holdfast.benchmark.ensemble import Ensemble
 from holdfast.benchmark.remembered import DEAD, UNKNOWN, Remembered
+from holdfast.benchmark.slot import survivors
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import get_task
 
@@ -48,6 +52,67 @@ def test_records_are_those_of_running_every_candidate(victims, which, attack, sh
     assert any(record.break_cost is None for record in expected.values())
     assert engine.candidates < share * forgetful.candidates
     assert engine.executed < share * forgetful.executed
+
+
+class Patient(Engine):
+    """Never ends a search early."""
+
+    def _at_its_end(self, lane):
+        return False
+
+
+def rounds_of(engine):
+    rounds = list(engine.rounds(EXAMPLES))
+    return {record.example_id: record for finished in rounds for record in finished}, len(rounds)
+
+
+@pytest.mark.parametrize(
+    ("which", "rounding", "share"), [("alone", 1e-4, 0.7), ("ensemble", 1e-4, 0.7), ("alone", 1e-3, 1.0)]
+)
+def test_a_search_that_has_seen_everything_ends_with_the_same_record(victims, which, rounding, share, monkeypatch):
+    """Also where a victim's rounding is coarse, and the public path is asked which of two is better."""
+    monkeypatch.setattr(engine_module, "ROUNDING", rounding)
+    ended = []
+
+    class Watched(Engine):
+        def _spend_the_rest(self, lane):
+            ended.append(lane.slot.example.id)
+            super()._spend_the_rest(lane)
+
+    expected, patiently = rounds_of(Patient(victims[which], SMALL, budget=2 * BUDGET))
+    found, quickly = rounds_of(Watched(victims[which], SMALL, budget=2 * BUDGET))
+    assert found == expected
+    assert ended
+    assert quickly <= share * patiently
+
+
+@pytest.mark.parametrize("obstacle", ["few survive", "more than is remembered", "begins anew"])
+def test_a_search_that_may_yet_find_something_goes_on(victims, obstacle, monkeypatch):
+    attack = SMALL
+    if obstacle == "few survive":
+        monkeypatch.setattr(engine_module, "survivors", mostly_dead)
+    elif obstacle == "more than is remembered":
+        monkeypatch.setattr(remembered, "ROOM", 39)
+    else:
+        attack = Restarting(patience=30)
+    expected, patiently = rounds_of(Patient(victims["alone"], attack, budget=BUDGET))
+    found, quickly = rounds_of(Engine(victims["alone"], attack, budget=BUDGET))
+    assert found == expected
+    assert quickly == patiently
+
+
+@dataclass(frozen=True)
+class Restarting(GCG):
+    candidates: int = 16
+    top_k: int = 4
+    patience: int = 0
+
+
+def mostly_dead(vocabulary, proposals):
+    return [
+        (alive & (strings.sum(axis=1) % 3 == 0), texts)
+        for (_, strings), (alive, texts) in zip(proposals, survivors(vocabulary, proposals), strict=True)
+    ]
 
 
 def test_no_more_is_remembered_than_there_is_room_for(victims, monkeypatch):
@@ -107,6 +172,8 @@ def test_what_is_noted_is_found_again():
     around.judge(strings[1], logits[3])
     around.judge(strings[3], logits[3])
     assert around.logits.tolist() == logits[[0, 3]].tolist()
+    assert around.known == 3
+    assert [string.tolist() for string in around.strings(np.array([1, 0]))] == strings[[1, 0]].tolist()
     assert around.judged.tolist() == [False, True]
     around.forget()
     assert around.numbers(strings).tolist() == [UNKNOWN] * 4
