@@ -25,6 +25,7 @@ def test_a_pythia_sized_model_on_200_real_reviews_stays_under_4_gb(tmp_path, mir
     outcome = holdfast_process(
         *("score", tmp_path / "victim", "--task", "imdb", "--examples", 200, "--budget", "1.3ms", "--json"),
         *("--mirror", mirror, "--out", tmp_path / "out"),
+        timeout=600,
     )
     assert outcome.code == 0, outcome.err
     for result in json.loads(outcome.out):
