@@ -45,6 +45,10 @@ def sweep(
         str | None,
         typer.Option("--profile", "-p", help="In place of the file's profile, examples and budget."),
     ] = None,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option("--attack", "-a", help="In place of the file's attacks; repeat for several."),
+    ] = None,
     device: Device = None,
     dtype: Dtype = None,
     batch_size: BatchSize = None,
@@ -75,7 +79,7 @@ def sweep(
     check_plan(where, dry_run=dry_run, price=price)
     asked = read_sweep(file)
     settings = asked.settings(profile)
-    attacks = chosen_attacks(asked.attacks, asked.positions)
+    attacks = chosen_attacks(attack or asked.attacks, asked.positions)
     check_proposal(attacks, asked.proposal)
     root = folder or Path("scores") / file.stem
     folders = _folders(root, list(asked.work))

@@ -45,17 +45,19 @@ def held(results: Sequence[Result], tier: float) -> list[bool]:
 
 
 def by_checkpoint(results: Found) -> Iterator[str]:
-    """Markdown: what every attack broke of each checkpoint, and how likely chance makes such a difference from GCG."""
+    """Markdown: what every attack broke of each checkpoint at `lite`, and how likely chance makes such a difference
+    from GCG.
+    """
     yield "| checkpoint | right when clean | `gcg` | " + " | ".join(f"`{attack}` | p" for attack in OTHERS) + " |"
     yield "|---|" + "---:|" * (2 + 2 * len(OTHERS))
     for checkpoint, of in results.items():
-        base = held([of["gcg"]], of["gcg"].budget)
+        base = held([of["gcg"]], TIERS[-1])
         cells = []
         for attack in OTHERS:
             if attack not in of:
                 cells += ["", ""]
                 continue
-            now = held([of[attack]], of[attack].budget)
+            now = held([of[attack]], TIERS[-1])
             cells += [str(now.count(False)), chance(base, now)]
         yield f"| `{checkpoint}` | {len(base)} | {base.count(False)} | " + " | ".join(cells) + " |"
 

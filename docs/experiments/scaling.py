@@ -75,14 +75,14 @@ def count_texts(task: str, mirror: Path, examples: int) -> list[Text]:
 
 
 def count_spent() -> dict[str, float]:
-    """What the baselines spent, in the mean over their results at `lite` by the official attacks."""
-    spent = {}
+    """What the baselines spent of what `lite` allows, in the mean over their results by the official attacks."""
+    spent, budget = {}, PROFILES["lite"].budget
     for defence, pattern in BASELINES.items():
         results = [read_result(path) for path in sorted(ENTRIES.glob(f"{pattern}/results/*/*-suffix.json"))]
         spent[defence] = mean(
-            sum(record.cost for record in result.records) / (result.summary.examples * result.budget)
+            sum(min(record.cost, budget) for record in result.records) / (result.summary.examples * budget)
             for result in results
-            if result.profile == "lite" and result.attack.name in OFFICIAL_ATTACKS
+            if result.profile in ("lite", "standard") and result.attack.name in OFFICIAL_ATTACKS
         )
     return {defence: round(share, 3) for defence, share in spent.items()}
 

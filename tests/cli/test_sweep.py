@@ -162,6 +162,17 @@ def test_a_profile_can_stand_in_for_what_the_file_says(holdfast, sweep, tmp_path
     assert "huge" in refused.sentence
 
 
+def test_attacks_can_stand_in_for_those_of_the_file(holdfast, sweep, tmp_path) -> None:
+    sweep.write_text("models: [good]\ntasks: [password-match]\nattacks: [random_token]\nexamples: 2\nbudget: 1us\n")
+    options = ("--attack", "gcg", "--attack", "beast", "--dry-run", "--json")
+    outcome = holdfast("sweep", sweep, *options)
+    assert outcome.code == 0
+    assert [planned["attack"] for planned in json.loads(outcome.out)] == ["gcg", "beast"]
+    refused = holdfast("sweep", sweep, "--attack", "huge")
+    assert refused.code == 2
+    assert "huge" in refused.sentence
+
+
 def test_a_sweep_can_be_planned(holdfast, sweep, tmp_path) -> None:
     sweep.write_text(SWEEP.format(models="good, pair.yaml"))
     data = json.loads(holdfast("sweep", sweep, "--dry-run", "--json").out)
