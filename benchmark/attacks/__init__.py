@@ -27,7 +27,7 @@ from .protocol import (
     string_lengths,
 )
 
-OFFICIAL_ATTACKS = ("random_token", "gcg", "beast")
+OFFICIAL_ATTACKS = ("random_token", "gcg", "gcg_plus", "beast")
 """The attacks of the official adversary, in the order in which they run."""
 
 _NAME = re.compile(r"[a-z0-9_]+")
