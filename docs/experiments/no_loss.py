@@ -4,8 +4,9 @@
     python docs/experiments/no_loss.py --table            writes the results in no_loss.json into docs/performance.md
 
 The same examples of every bundled checkpoint are attacked in three ways: plainly, which is one example at a time, the
-full text of every candidate, all of it in float32; as `holdfast score` does it; and with the rough look in bfloat16,
-which `score` would not use on victims this narrow. Kept are the break costs of the examples that are right when clean.
+full text of every candidate, each time it is proposed, all of it in float32; as `holdfast score` does it; and with the
+rough look in bfloat16, which `score` would not use on victims this narrow. Kept are the break costs of the examples that
+are right when clean.
 """
 
 import json
@@ -33,12 +34,13 @@ Runs = dict[str, dict[str, dict[str, list[float | None]]]]
 
 
 class Plain(Engine):
-    """One example at a time, the full text of each candidate, in float32."""
+    """One example at a time, the full text of each candidate whenever it is proposed, in float32."""
 
     def __init__(self, victim: Victim, *arguments: Any, **options: Any) -> None:
         super().__init__(victim, *arguments, **options)
         self.passes = FullText(victim)
         self.scorer = scorer_for(victim, self.passes, self.batch, look_over=False)
+        self._remembers = False
 
     def _lanes_wanted(self) -> int:
         return 1
