@@ -5,8 +5,8 @@
 
 The same examples of every bundled checkpoint are attacked in three ways: plainly, which is one example at a time, the
 full text of every candidate, each time it is proposed, all of it in float32; as `holdfast score` does it; and with the
-rough look in bfloat16, which `score` would not use on victims this narrow. Kept are the break costs of the examples that
-are right when clean.
+rough look in bfloat16, which `score` would not use on victims this narrow. Kept are the break costs of the examples
+that are right when clean.
 """
 
 import json
