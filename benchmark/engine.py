@@ -480,10 +480,10 @@ class Engine:
         if not (self._remembers and is_local(self.attack)) or begins_anew(self.attack) or lane.search.gradient is None:
             return False
         around, everything = lane.around, self.attack.neighbours(lane.search)
-        # Where few survive as text, iterations may be short of candidates, and cost less.
-        if around.known < everything or 2 * len(around.logits) < everything or lane.best_text is None:
+        if around.gone_through or around.known < everything or lane.best_text is None:
             return False
-        if around.gone_through:
+        # Where few survive as text, iterations may be short of candidates, and cost less.
+        if 2 * len(around.logits) < everything:
             return False
         around.gone_through = True
         if not self.victim.exact:
