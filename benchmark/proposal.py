@@ -21,6 +21,7 @@ from .pass_base import Prepared
 from .slot import Slot
 from .victim import Victim
 from .vocabulary import AttackVocabulary
+from .weighted_draw import Shares, running_totals
 
 PAIRS, SINGLES = 0.5, 0.25
 """Weights of the frequencies of pairs and of single tokens; the rest is uniform."""
@@ -74,28 +75,32 @@ class TokenStatistics:
 
     def probabilities(self, last: int | None) -> np.ndarray:
         """Of each token of the attack vocabulary after a token, or after nothing: (attack vocabulary,) float."""
-        first, end = (0, 0) if last is None else self.pairs.indptr[last : last + 2].tolist()
-        if first == end:
-            # What was never followed by anything says nothing; its weight goes to the single tokens.
-            return self._alone[0].copy()
-        base, singles, rest = self._beside_pairs
-        shares = base.copy()
-        places, counts = self.pairs.indices[first:end], self.pairs.data[first:end]
-        shares[places] = PAIRS * (counts / counts.sum()) + singles[places] + rest
+        places, counts = self._followers(last)
+        if not len(places):
+            return self._alone.shares.copy()
+        beside = self._beside_pairs
+        shares = beside.shares.copy()
+        shares[places] = PAIRS * (counts / counts.sum()) + beside.singles[places] + beside.rest
         return shares
 
+    def _followers(self, last: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the tokens that were seen after a token, ascending, and how often each was."""
+        first, end = (0, 0) if last is None else self.pairs.indptr[last : last + 2].tolist()
+        return self.pairs.indices[first:end], self.pairs.data[first:end]
+
     @cached_property
-    def _alone(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def _alone(self) -> "_Mixture":
+        """What was never followed by anything says nothing; the weight of pairs goes to the single tokens."""
         return self._mixed(SINGLES + PAIRS if self.singles.any() else 0.0, 0.0)
 
     @cached_property
-    def _beside_pairs(self) -> tuple[np.ndarray, np.ndarray, float]:
+    def _beside_pairs(self) -> "_Mixture":
         return self._mixed(SINGLES if self.singles.any() else 0.0, PAIRS)
 
-    def _mixed(self, weight: float, pairs: float) -> tuple[np.ndarray, np.ndarray, float]:
-        """Single tokens by their weight and the uniform rest: their sum, and each."""
+    def _mixed(self, weight: float, pairs: float) -> "_Mixture":
+        """Single tokens by their weight and the uniform rest."""
         singles, rest = weight * self.singles, (1 - pairs - weight) * (1 / len(self.vocabulary.ids))
-        return singles + rest, singles, rest
+        return _Mixture(singles + rest, singles, rest, running_totals(singles + rest))
 
     def prepare(self, slot: Slot) -> Prepared:
         return Prepared(slot)
@@ -104,21 +109,25 @@ class TokenStatistics:
         ids = self.vocabulary.ids
         count = min(count, len(ids))
         context = prepared.slot.prefix[-1] if prepared.slot.prefix else None
-        drawn = [self._draw(int(row[-1]) if len(row) else context, count, rng) for row in strings]
+        drawn = [self._shares(int(row[-1]) if len(row) else context).draw(count, rng) for row in strings]
         return ids[np.array(drawn, dtype=np.int64).reshape(len(strings), count)]
 
-    def _draw(self, last: int | None, count: int, rng: np.random.Generator) -> np.ndarray:
-        """What `rng.choice(..., count, replace=False, p=self.probabilities(last))` draws, sooner: (count,) places."""
-        shares = self.probabilities(last)
-        drawn = np.empty(0, dtype=np.int64)
-        while True:
-            upto = np.cumsum(shares)
-            upto /= upto[-1]
-            found = upto.searchsorted(rng.random(count - len(drawn)), side="right")
-            drawn = np.concatenate([drawn, found[np.sort(np.unique(found, return_index=True)[1])]])
-            if len(drawn) == count:
-                return drawn
-            shares[drawn] = 0
+    def _shares(self, last: int | None) -> Shares:
+        """`probabilities`, to be drawn from."""
+        places, counts = self._followers(last)
+        base = self._beside_pairs if len(places) else self._alone
+        raised = PAIRS * (counts / counts.sum()) if len(places) else counts
+        return Shares(base.totals, places, raised, plain=lambda: self.probabilities(last))
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """shares: singles + rest. totals: their running totals, from 0."""
+
+    shares: np.ndarray
+    singles: np.ndarray
+    rest: float
+    totals: np.ndarray
 
 
 def proposal_for(
