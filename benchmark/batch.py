@@ -40,10 +40,14 @@ class BatchSize:
     @contextmanager
     def timed(self, rows: int, tokens: int) -> Iterator[None]:
         """Time one forward pass over `tokens` of each row; grow or settle once enough full batches have been seen."""
+        if not self._growing or rows < self.rows:
+            # A card is not waited for: it gets the next batch while it is at work on this one.
+            yield
+            return
+        self._wait()
         started = time.perf_counter()
         yield
-        if not self._growing or rows < self.rows:
-            return
+        self._wait()
         self._times.append((time.perf_counter() - started) / tokens)
         if len(self._times) <= MEASURED:
             return
@@ -58,6 +62,10 @@ class BatchSize:
         else:
             self._best_rate = rate
             self.rows *= 2
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
 
     def fitting(self, work: Callable[[], Made]) -> Made:
         """Do work on the model, again with smaller batches when memory runs out. Raises: ResourceError."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from .batch import BatchSize
 from .pass_base import Passes, Prepared, Stem, Unit
@@ -55,14 +57,20 @@ class CandidateRuns:
             for piece in self._cut(each):
                 key = (min(self._batch.rows, power_of_two(len(piece.rows))), each.strings.shape[1], piece.shared)
                 pieces.setdefault(key, []).append((i, piece))
+        scored: list[Tensor] = []
+        batched: list[tuple[int, Piece, int]] = []
         for (width, length, shared), alike in pieces.items():
             # The batch may have become smaller since the pieces were cut.
             for batch in batches(alike, lambda item: _slot(asked[item[0]]), max(1, self._batch.rows // width)):
                 units = [_unit(asked[i], piece, width) for i, piece in batch]
                 with self._batch.timed(len(batch) * width, length - shared + len(units[0].prepared.slot.suffix)):
-                    scored = self.passes.logits(units).cpu().numpy()
-                for (i, piece), own in zip(batch, scored, strict=True):
-                    logits[i][piece.rows] = own[: len(piece.rows)]
+                    scored.append(self.passes.logits(units).flatten(0, 1))
+                batched += [(i, piece, width) for i, piece in batch]
+        # All at once: a card is waited for when it has been given everything.
+        found, start = torch.cat(scored).cpu().numpy() if scored else np.empty((0, 2)), 0
+        for i, piece, width in batched:
+            logits[i][piece.rows] = found[start : start + len(piece.rows)]
+            start += width
         return logits
 
     def _run_beginnings(self, asked: Sequence[Asked]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..tasks import CheckpointError, Example, ResourceError, UsageError
-from .attacks import Attack, Search, SlotGradient, begins_anew, is_guided, is_local, keeps_a_beam
+from .attacks import Attack, GradientBatch, Search, SlotGradient, begins_anew, is_guided, is_local, keeps_a_beam
 from .batch import BatchSize, Made, one_sequence_on
 from .candidate_runs import batches
 from .iteration import iteration_cost
@@ -287,10 +287,10 @@ class Engine:
     def _gradients_of(self, lanes: Sequence[_Lane]) -> None:
         for batch in batches(lanes, lambda lane: lane.slot, gradient_rows(self.batch.rows)):
             units = [Unit(lane.ready.exact.prepared, lane.search.best[None]) for lane in batch]
-            for lane, unit, values in zip(batch, units, self.passes.slot_gradient(units), strict=True):
-                lane.search.gradient = SlotGradient(
-                    values, self._gradient_alone(unit), self.victim.vocabulary, lane.search.best
-                )
+            current = np.stack([lane.search.best for lane in batch])
+            gradients = GradientBatch(self.passes.slot_gradient(units), current, self.victim.vocabulary)
+            for place, (lane, unit) in enumerate(zip(batch, units, strict=True)):
+                lane.search.gradient = SlotGradient(gradients, place, self._gradient_alone(unit))
 
     def _gradient_alone(self, unit: Unit) -> Callable[[], torch.Tensor]:
         def recompute() -> torch.Tensor:

@@ -16,6 +16,7 @@ from ..tasks import CheckpointError
 from .pass_base import MODELS_DIFFER, PassesBase, Prepared, Unit, agree, trial
 from .shared_prefix import SharedPrefixAttention
 from .slot import Slot
+from .transfer import sent
 from .victim import Victim, one_thread_on_cpu
 
 AT_ONCE = 1 << 26
@@ -139,7 +140,7 @@ class Likelihood(PassesBase):
         self._count(batch, tail, sum(before) // len(units) + tail)
         if not self._shares:
             return model.base_model(**inputs, use_cache=False).last_hidden_state
-        starts = torch.tensor(before, device=self.victim.device)
+        starts = sent(before, self.victim.device)
         positions = starts.repeat_interleave(rows)[:, None] + torch.arange(tail, device=self.victim.device)
         with SharedPrefixAttention.stack([[unit.prepared.keys_values or []] for unit in units])(model):
             return model.base_model(**inputs, position_ids=positions, use_cache=False).last_hidden_state

@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 from ..tasks import Example
 from .shared_prefix import KeysValues
 from .slot import Slot, Window
+from .transfer import sent
 from .victim import Victim
 
 AGREEMENT = 1e-3
@@ -141,20 +142,20 @@ class PassesBase:
         """Whether the answer is read at one token of the text, the last that is not padding."""
         return self._words or self._head is not None
 
-    def _answers(self, places: Tensor, **inputs: Any) -> Tensor:
-        """Logits at one token of each row: (rows, 2). places: (rows,) int64; inputs: of the model."""
+    def _answers(self, places: Sequence[int], **inputs: Any) -> Tensor:
+        """Logits at one token of each row: (rows, 2). places: of each row; inputs: of the model."""
         model = self.victim.model
         if self._words:
             # By the model's own forward pass, as some models scale or cap their logits.
             found = model(**inputs, use_cache=False).logits
-            return found[torch.arange(len(found), device=found.device), places.to(found.device)]
+            return found[torch.arange(len(found), device=found.device), sent(places, found.device)]
         assert self._head is not None
         hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
-        read = hidden[torch.arange(len(hidden), device=hidden.device), places.to(hidden.device)]
+        read = hidden[torch.arange(len(hidden), device=hidden.device), sent(places, hidden.device)]
         return self._head(read.to(self._head.weight.dtype))
 
     def _ids(self, rows: Iterable[Sequence[int]]) -> Tensor:
-        return torch.tensor(list(rows), dtype=torch.long, device=self.victim.device)
+        return sent(list(rows), self.victim.device)
 
     def _pool_position(self, tail: Sequence[int]) -> int:
         """Where the answer is read, from the end (-1, -2, ...): by a decoder's classifier at the rightmost token that
@@ -216,7 +217,7 @@ def agree(ours: Tensor, theirs: Tensor, victim: Victim) -> bool:
 
 def labels_beside(units: Sequence[Unit], rows: Tensor) -> Tensor:
     """The labels of the units' examples, one for each of their rows. rows: (units, rows per unit), as the result."""
-    labels = torch.tensor([unit.prepared.label for unit in units], device=rows.device)
+    labels = sent([unit.prepared.label for unit in units], rows.device)
     return labels[:, None].expand(rows.shape)
 
 
@@ -227,5 +228,5 @@ def linear_weights(module: nn.Module) -> int:
 
 def loss_of(logits: Tensor, labels: Sequence[int]) -> Tensor:
     """Sum over rows of the cross-entropy of the wrong label. logits: (rows, 2)."""
-    targets = torch.tensor([1 - label for label in labels], device=logits.device)
+    targets = sent([1 - label for label in labels], logits.device)
     return nn.functional.cross_entropy(logits.float(), targets, reduction="sum")

@@ -20,6 +20,7 @@ from .member_passes import MostOfMembers
 from .pass_base import MODELS_DIFFER, Passes, PassesBase, Prepared, Stem, Unit, agree, linear_weights, loss_of, trial
 from .shared_prefix import KeysValues, SharedPrefixAttention
 from .slot import Slot
+from .transfer import sent
 from .victim import Victim
 
 
@@ -120,15 +121,15 @@ class SharedPrefix(PassesBase):
         model = self.victim.model
         tail = next(iter(inputs.values())).shape[1]
         positions = self._places(units, rows, tail)
-        pooled = torch.tensor([tail + self._pool_position(unit.prepared.slot.suffix or (-1,)) for unit in units])
+        pooled = [tail + self._pool_position(unit.prepared.slot.suffix or (-1,)) for unit in units]
         # Where the last token is one that pooling skips, another one is read.
-        at_the_end = self._last_block is not None and bool((pooled == tail - 1).all())
+        at_the_end = self._last_block is not None and set(pooled) == {tail - 1}
         prefixes = SharedPrefixAttention.stack(
             list(map(_before, units)),
             ends_in=model.config.get_text_config().num_hidden_layers - 1 if at_the_end else None,
         )
         with prefixes(model), only_the_last_token(self._last_block if at_the_end else None):
-            logits = self._answers(pooled.repeat_interleave(rows), position_ids=positions, **inputs)
+            logits = self._answers([place for place in pooled for _ in range(rows)], position_ids=positions, **inputs)
         self._count(len(positions), tail, sum(map(_started, units)) // len(units) + tail)
         if at_the_end:
             self.executed -= len(positions) * (tail - 1) * self._in_last_block
@@ -136,7 +137,7 @@ class SharedPrefix(PassesBase):
 
     def _places(self, units: Sequence[Unit], rows: int, tokens: int) -> Tensor:
         """Positions of the tokens that are run of each row: (units * rows, tokens) int64."""
-        starts = torch.tensor(list(map(_started, units)), device=self.victim.device)
+        starts = sent(list(map(_started, units)), self.victim.device)
         return starts.repeat_interleave(rows)[:, None] + torch.arange(tokens, device=self.victim.device)
 
 
@@ -175,7 +176,7 @@ class FullText(PassesBase):
             (gradient,) = torch.autograd.grad(loss, embeddings)
         self._count(len(units), ids.shape[1], ids.shape[1], passes=2)
         with torch.inference_mode():
-            starts = torch.tensor([len(slot.prefix) for slot in slots], device=ids.device)
+            starts = sent([len(slot.prefix) for slot in slots], ids.device)
             places = starts[:, None] + torch.arange(slots[0].length, device=ids.device)
             return self._one_hot_gradient(gradient[torch.arange(len(units), device=ids.device)[:, None], places])
 
@@ -184,7 +185,7 @@ class FullText(PassesBase):
         longest = max(lengths)
         pad = min(self.victim.pads, default=0)
         ids = self._ids([*text, *[pad] * (longest - len(text))] for text in texts)
-        mask = torch.arange(longest, device=ids.device)[None, :] < torch.tensor(lengths, device=ids.device)[:, None]
+        mask = torch.arange(longest, device=ids.device)[None, :] < sent(lengths, ids.device)[:, None]
         return ids, mask.long(), lengths
 
     def _run(self, lengths: list[int], texts: Sequence[Sequence[int]], mask: Tensor, **inputs: Tensor) -> Tensor:
@@ -194,7 +195,7 @@ class FullText(PassesBase):
             return self.victim.model(**inputs, attention_mask=mask).logits
         # Decoder classifiers pool at the last position when they are given embeddings: pool where the text ends.
         ends = [length + self._pool_position(text) for length, text in zip(lengths, texts, strict=True)]
-        return self._answers(torch.tensor(ends), attention_mask=mask, **inputs)
+        return self._answers(ends, attention_mask=mask, **inputs)
 
 
 def _before(unit: Unit) -> list[KeysValues]:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from .transfer import sent
+
 KeysValues = list[tuple[Tensor, Tensor]]
 """Per layer, keys and values: each (units, heads, prefix, width)."""
 
@@ -67,8 +69,9 @@ class SharedPrefixAttention:
         first = parts[0][0]
         mask = bare = None
         if min(lengths) < longest:
-            filled = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
-            mask = torch.zeros(filled.shape).masked_fill(~filled, float("-inf"))[:, None, None, :].to(first[0][0])
+            device = first[0][0].device
+            filled = torch.arange(longest, device=device)[None, :] < sent(lengths, device)[:, None]
+            mask = first[0][0].new_zeros(filled.shape).masked_fill(~filled, float("-inf"))[:, None, None, :]
             bare = None if min(lengths) else ~filled.any(dim=1)[:, None, None, None]
         stacked = []
         for layer in range(len(first)):

@@ -14,6 +14,7 @@ from ...tasks import Registry, UsageError
 from .protocol import (
     Attack,
     BeamAttack,
+    GradientBatch,
     GuidedAttack,
     LocalAttack,
     RestartingAttack,
@@ -138,6 +139,7 @@ __all__ = [
     "OFFICIAL_ATTACKS",
     "Attack",
     "BeamAttack",
+    "GradientBatch",
     "GuidedAttack",
     "LocalAttack",
     "RestartingAttack",

@@ -18,21 +18,68 @@ if TYPE_CHECKING:
 
 GRADIENT_NOISE = 1e-5
 """Differences in gradient, relative to the largest shown, that rounding in a batch could turn around."""
+AT_ONCE = 16
+"""Examples whose most promising tokens are chosen at once: it takes a copy of their gradients."""
+
+
+@dataclass(frozen=True)
+class GradientBatch:
+    """Gradients of several examples with respect to the one-hot tokens of their slots, from one pass.
+
+    values: (examples, length, vocabulary) float32. current: (examples, length) ids, the strings at which they are.
+    """
+
+    values: "Tensor"
+    current: np.ndarray
+    vocabulary: "AttackVocabulary"
+    _found: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+
+    def top_k(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `SlotGradient.top_k`, for all examples, so that a device is waited for once: (examples, length, k) ids.
+
+        And for each example whether rounding could not turn the choice around: (examples,) bool.
+        """
+        if k not in self._found:
+            import torch
+
+            from ..transfer import sent
+
+            places = sent(np.searchsorted(self.vocabulary.ids, self.current), self.values.device)
+            parts = [
+                _lowest(values, standing, k)
+                for values, standing in zip(self.values.split(AT_ONCE), places.split(AT_ONCE), strict=True)
+            ]
+            chosen, clear = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
+            self._found[k] = self.vocabulary.ids[np.sort(chosen, axis=2)], clear
+        return self._found[k]
+
+
+def _lowest(values: "Tensor", standing: "Tensor", k: int) -> "tuple[Tensor, Tensor]":
+    """Places of the k lowest values, but for those at `standing`, and for each example whether they are clear."""
+    values = values.nan_to_num(nan=float("inf"))
+    values.scatter_(2, standing[:, :, None], float("inf"))
+    lowest, chosen = values.topk(k + 1, largest=False, sorted=True)
+    gaps = lowest[..., k] - lowest[..., k - 1]
+    return chosen[..., :k], (gaps > GRADIENT_NOISE * lowest[..., 0].abs()).all(dim=1)
 
 
 @dataclass
 class SlotGradient:
     """Gradient of the loss with respect to the one-hot tokens of the slot, at the best string so far.
 
-    values: (length, vocabulary) float32; a lower value promises a larger fall of the loss.
-    alone: recomputes the values outside any batch, for when the batch's rounding could decide.
+    batch: the gradients that it was computed with. place: its own among them.
+    alone: recomputes its values outside any batch, (length, vocabulary), for when the batch's rounding could decide.
     """
 
-    values: "Tensor"
+    batch: GradientBatch
+    place: int
     alone: Callable[[], "Tensor"]
-    vocabulary: "AttackVocabulary"
-    current: np.ndarray
-    _found: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _by_itself: GradientBatch | None = field(default=None, repr=False)
+
+    @property
+    def values(self) -> "Tensor":
+        """(length, vocabulary) float32; a lower value promises a larger fall of the loss."""
+        return self.batch.values[self.place]
 
     def top_k(self, k: int) -> np.ndarray:
         """Per position, the k most promising tokens other than the one that stands there: (length, k) token ids.
@@ -40,23 +87,15 @@ class SlotGradient:
         In ascending order of id. Where the k-th and the next value lie within rounding of each other, the gradient is
         computed again on its own, so that the choice does not depend on what shared the batch.
         """
-        if k not in self._found:
-            width = min(k, len(self.vocabulary.ids) - 1)
-            chosen, clear = self._choose(self.values, width)
-            if not clear:
-                chosen, _ = self._choose(self.alone(), width)
-            self._found[k] = self.vocabulary.ids[np.sort(chosen.cpu().numpy(), axis=1)]
-        return self._found[k]
-
-    def _choose(self, values: "Tensor", k: int) -> "tuple[Tensor, bool]":
-        import torch
-
-        values = values.nan_to_num(nan=torch.inf)
-        places = torch.from_numpy(np.searchsorted(self.vocabulary.ids, self.current)).to(values.device)
-        values.scatter_(1, places[:, None], torch.inf)
-        lowest, chosen = values.topk(k + 1, largest=False, sorted=True)
-        gaps = lowest[:, k] - lowest[:, k - 1]
-        return chosen[:, :k], bool((gaps > GRADIENT_NOISE * lowest[:, 0].abs()).all())
+        batch = self.batch
+        width = min(k, len(batch.vocabulary.ids) - 1)
+        chosen, clear = batch.top_k(width)
+        if clear[self.place]:
+            return chosen[self.place]
+        if self._by_itself is None:
+            own = batch.current[self.place : self.place + 1]
+            self._by_itself = GradientBatch(self.alone()[None], own, batch.vocabulary)
+        return self._by_itself.top_k(width)[0][0]
 
 
 @dataclass

@@ -6,7 +6,7 @@ import torch
 from victims import save_checkpoint
 
 from holdfast.benchmark import GCG, Engine, attack_examples, load_victim
-from holdfast.benchmark.attacks import Search, SlotGradient
+from holdfast.benchmark.attacks import GradientBatch, Search, SlotGradient
 from holdfast.benchmark.attacks.gcg_plus import GCGPlus
 from holdfast.tasks import Example
 
@@ -34,7 +34,8 @@ def search(victim):
     rng = np.random.default_rng(0)
     best = victim.vocabulary.draw(rng, 1, 10)[0]
     values = torch.from_numpy(rng.normal(size=(10, len(victim.vocabulary.ids)))).float()
-    return Search(rng, victim.vocabulary, best, SlotGradient(values, lambda: values, victim.vocabulary, best))
+    batch = GradientBatch(values[None], best[None], victim.vocabulary)
+    return Search(rng, victim.vocabulary, best, SlotGradient(batch, 0, lambda: values))
 
 
 def test_candidates_swap_up_to_so_many_promising_tokens(search):
