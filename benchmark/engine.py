@@ -145,8 +145,8 @@ class Engine:
         self.stopwatch = Stopwatch()
         self.candidates = 0
         """Strings scored so far, those scored ahead of a success included."""
-        self._remembers = attack.adaptive and not keeps_a_beam(attack) and not self.scorer.looks_over
-        """Whether a search may propose again what was scored: one that stays where it is, and sees exact logits."""
+        self._remembers = attack.adaptive and not keeps_a_beam(attack)
+        """Whether a search may propose again what was scored, as one does that stays where it is."""
         self._room: float = np.inf
         """Examples whose prefixes fit into memory at once, as far as is known."""
         self._on_progress = on_progress

@@ -16,7 +16,7 @@ from torch import nn
 
 from .batch import BatchSize
 from .candidate_runs import Asked, CandidateRuns, Ready
-from .pass_base import Passes
+from .pass_base import Passes, linear_weights
 from .passes import SharedPrefix, passes_for
 from .slot import Slot
 from .victim import Victim
@@ -32,8 +32,10 @@ REMEMBERED = 64
 """Of an example's candidates that were run both ways, about so many of the last count in their mean difference."""
 LOOKED_OVER = "looked over in bfloat16"
 """What results say of such a run."""
-NARROWEST = 256
-"""Hidden size below which matrix products are too small a part of the work to make up for running some again."""
+LIGHTEST = 1_000_000
+"""Weights that a token is multiplied with, below which matrix products are too small a part of the work to make up for
+running some candidates again.
+"""
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def _corrected(ready: Lookover, logits: np.ndarray, known: np.ndarray) -> np.nda
 def scorer_for(victim: Victim, passes: Passes, batch: BatchSize, *, look_over: bool | None = None) -> Scorer:
     """The scorer of a victim. look_over: whether in bfloat16 first; by default where that is faster."""
     if look_over is None:
-        look_over = has_bfloat16() and victim.model.config.get_text_config().hidden_size >= NARROWEST
+        look_over = has_bfloat16() and linear_weights(victim.model.base_model) >= LIGHTEST
     # Several checkpoints, and texts that are run in full, are left as they are.
     fits = type(victim) is Victim and victim.exact and victim.device.type == "cpu" and isinstance(passes, SharedPrefix)
     if not (look_over and fits):

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 GRADIENT_NOISE = 1e-5
 """Differences in gradient, relative to the largest shown, that rounding in a batch could turn around."""
-AT_ONCE = 16
-"""Examples whose most promising tokens are chosen at once: it takes a copy of their gradients."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +42,18 @@ class GradientBatch:
 
             from ..transfer import sent
 
-            places = sent(np.searchsorted(self.vocabulary.ids, self.current), self.values.device)
-            parts = [
-                _lowest(values, standing, k)
-                for values, standing in zip(self.values.split(AT_ONCE), places.split(AT_ONCE), strict=True)
-            ]
-            chosen, clear = (torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True))
-            self._found[k] = self.vocabulary.ids[np.sort(chosen, axis=2)], clear
+            standing = sent(np.searchsorted(self.vocabulary.ids, self.current), self.values.device)[:, :, None]
+            with torch.inference_mode():
+                # What stands there comes last, as no number does, while the others are chosen from.
+                own = self.values.gather(2, standing)
+                self.values.scatter_(2, standing, float("nan"))
+                lowest, chosen = self.values.topk(k + 1, largest=False, sorted=True)
+                self.values.scatter_(2, standing, own)
+                gaps = lowest[..., k] - lowest[..., k - 1]
+                close = (gaps <= GRADIENT_NOISE * lowest[..., 0].abs()).any(dim=1)
+            found = np.sort(chosen[..., :k].cpu().numpy(), axis=2)
+            self._found[k] = self.vocabulary.ids[found], ~close.cpu().numpy()
         return self._found[k]
-
-
-def _lowest(values: "Tensor", standing: "Tensor", k: int) -> "tuple[Tensor, Tensor]":
-    """Places of the k lowest values, but for those at `standing`, and for each example whether they are clear."""
-    values = values.nan_to_num(nan=float("inf"))
-    values.scatter_(2, standing[:, :, None], float("inf"))
-    lowest, chosen = values.topk(k + 1, largest=False, sorted=True)
-    gaps = lowest[..., k] - lowest[..., k - 1]
-    return chosen[..., :k], (gaps > GRADIENT_NOISE * lowest[..., 0].abs()).all(dim=1)
 
 
 @dataclass

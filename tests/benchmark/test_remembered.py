@@ -129,7 +129,8 @@ def test_no_more_is_remembered_than_there_is_room_for(victims, monkeypatch):
     assert 0 < max(sizes) <= 10
 
 
-def test_no_candidate_is_run_again(victims):
+@pytest.mark.parametrize("look_over", [False, True])
+def test_no_candidate_is_run_again(victims, look_over):
     here: dict[str, tuple[bytes, set[bytes]]] = {}
 
     class Watched(Engine):
@@ -156,7 +157,9 @@ def test_no_candidate_is_run_again(victims):
             finally:
                 self.scorer.logits = run
 
-    ran(Watched(victims["alone"], SMALL, budget=BUDGET))
+    engine = Watched(victims["alone"], SMALL, budget=BUDGET, look_over=look_over)
+    assert ("looked over" in engine.scorer.name) is look_over
+    ran(engine)
     assert any(len(scored) > 20 for _, scored in here.values())
 
 

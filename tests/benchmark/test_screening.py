@@ -5,13 +5,14 @@ import pytest
 from scipy.stats import binomtest
 from victims import save_checkpoint
 
-from holdfast.benchmark import get_attack, load_victim
+from holdfast.benchmark import get_attack, load_victim, screening
 from holdfast.benchmark.batch import BatchSize
 from holdfast.benchmark.engine import Engine
 from holdfast.benchmark.passes import passes_for
 from holdfast.benchmark.proposal import proposal_for
 from holdfast.benchmark.screening import Bar, scorer_for
 from holdfast.benchmark.slot import prepare_slot
+from holdfast.benchmark.stand_in import save_shape
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import get_task
 
@@ -67,7 +68,7 @@ def run(victim, name, look_over):
     return [records[example.id] for example in EXAMPLES], engine.scorer.name
 
 
-@pytest.mark.parametrize("name", ["gcg", "beast", "random_token"])
+@pytest.mark.parametrize("name", ["gcg", "gcg_plus", "beast", "random_token"])
 def test_an_attack_is_as_strong_as_in_float32(victim, name):
     plain, usual = run(victim, name, None)
     looked_over, said = run(victim, name, True)
@@ -106,3 +107,15 @@ def test_the_best_string_is_one_that_float32_has_seen(victim):
 def test_texts_that_are_run_in_full_are_not_looked_over(tmp_path):
     encoder = load_victim(save_checkpoint(tmp_path, "bert"))
     assert scorer_for(encoder, passes_for(encoder), BatchSize(8, encoder.device), look_over=True).name == "full text"
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_where_it_is_faster_candidates_are_looked_over(tmp_path, monkeypatch, instructions):
+    monkeypatch.setattr(screening, "has_bfloat16", lambda: instructions)
+    large = load_victim(save_shape("14m", None, tmp_path), device="cpu")
+    assert ("looked over" in scorer_for(large, passes_for(large), BatchSize(8, large.device)).name) is instructions
+
+
+def test_a_small_victim_is_run_in_float32_alone(victim, monkeypatch):
+    monkeypatch.setattr(screening, "has_bfloat16", lambda: True)
+    assert scorer_for(victim, passes_for(victim), BatchSize(8, victim.device)).name == "shared prefix"
