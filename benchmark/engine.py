@@ -147,6 +147,8 @@ class Engine:
         """Strings scored so far, those scored ahead of a success included."""
         self._remembers = attack.adaptive and not keeps_a_beam(attack)
         """Whether a search may propose again what was scored, as one does that stays where it is."""
+        self._settles = victim.exact and not self.scorer.looks_over
+        """Whether what rounding could turn is settled; not where a search depends on its batches in any case."""
         self._room: float = np.inf
         """Examples whose prefixes fit into memory at once, as far as is known."""
         self._on_progress = on_progress
@@ -290,7 +292,8 @@ class Engine:
             current = np.stack([lane.search.best for lane in batch])
             gradients = GradientBatch(self.passes.slot_gradient(units), current, self.victim.vocabulary)
             for place, (lane, unit) in enumerate(zip(batch, units, strict=True)):
-                lane.search.gradient = SlotGradient(gradients, place, self._gradient_alone(unit))
+                alone = self._gradient_alone(unit) if self._settles else None
+                lane.search.gradient = SlotGradient(gradients, place, alone)
 
     def _gradient_alone(self, unit: Unit) -> Callable[[], torch.Tensor]:
         def recompute() -> torch.Tensor:
@@ -452,7 +455,7 @@ class Engine:
         winner = int(values.argmin())
         reach = 2 * noise[winner]
         settled = False
-        if self.victim.exact and values[winner] <= lane.best_margin + reach:
+        if self._settles and values[winner] <= lane.best_margin + reach:
             close = np.flatnonzero(values <= values[winner] + reach)
             contested = lane.best_margin <= values[winner] + reach
             if len(close) > CONTESTED:
@@ -551,7 +554,7 @@ class Engine:
         last = order[count - 1]
         close = np.flatnonzero(np.abs(values - values[last]) <= 2 * noise[last])
         # Of a victim that answers them all alike, no choice is better than another.
-        if self.victim.exact and (values[order[count]] - values[last]) <= 2 * noise[last] and len(close) <= count:
+        if self._settles and (values[order[count]] - values[last]) <= 2 * noise[last] and len(close) <= count:
             settled = values.copy()
             for i in close.tolist():
                 settled[i] = self._margin(lane, self._written(strings[i]))

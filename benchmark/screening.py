@@ -25,7 +25,7 @@ FAR = 4.0
 """A rough margin is taken to be within so many standard deviations of the true one."""
 FEWEST = 32
 """Candidates run both ways before that deviation is trusted."""
-MOST = 8
+MOST = 4
 """Candidates of an iteration that are run again, or twice as many as are kept, where that is more; then only those
 that would be kept."""
 REMEMBERED = 64

@@ -61,12 +61,13 @@ class SlotGradient:
     """Gradient of the loss with respect to the one-hot tokens of the slot, at the best string so far.
 
     batch: the gradients that it was computed with. place: its own among them.
-    alone: recomputes its values outside any batch, (length, vocabulary), for when the batch's rounding could decide.
+    alone: recomputes its values outside any batch, (length, vocabulary), for when the batch's rounding could decide;
+    None where that may.
     """
 
     batch: GradientBatch
     place: int
-    alone: Callable[[], "Tensor"]
+    alone: Callable[[], "Tensor"] | None
     _by_itself: GradientBatch | None = field(default=None, repr=False)
 
     @property
@@ -83,7 +84,7 @@ class SlotGradient:
         batch = self.batch
         width = min(k, len(batch.vocabulary.ids) - 1)
         chosen, clear = batch.top_k(width)
-        if clear[self.place]:
+        if clear[self.place] or self.alone is None:
             return chosen[self.place]
         if self._by_itself is None:
             own = batch.current[self.place : self.place + 1]

@@ -1,13 +1,18 @@
-"""Candidates per CPU second of nanoGCG's own code and of ours, on one checkpoint and the same prompts, in one thread.
+"""Candidates per CPU second of other people's own code and of ours: the same checkpoints and prompts, in one thread.
 
-    python docs/experiments/peers.py --nanogcg CHECKOUT --python OTHER/bin/python --tokenizer FOLDER
+    python docs/experiments/peers.py --paper CHECKOUT --nanogcg CHECKOUT --python OTHER/bin/python --tokenizer FOLDER
+    python docs/experiments/peers.py --table                          # writes the results into docs/performance.md
 
-A causal language model of the shape of Pythia-14m with random weights; strings of 10 tokens before "\\nAnswer:"; 128
-candidates an iteration, top-k 256, in float32. nanoGCG looks for the answer " yes" and ours for the label word " yes".
+Two checkpoints of the shape of Pythia-14m with random weights: a classifier for the code of arXiv 2407.18213, a causal
+language model for nanoGCG, which attacks nothing else: it looks for the answer " yes", ours for the label word " yes".
+GCG with 128 candidates an iteration, top-k 256 and strings of 10 tokens, against victims that hold. All take turns, so
+that whatever else slows the machine down slows all; the median of the turns counts. The code of arXiv 2407.18213 is
+given the batch size at which it is fastest; what is done once for an example, or a run, is left out for all.
 
-CHECKOUT is a clone of github.com/GraySwanAI/nanoGCG. Its prefix cache needs transformers below 4.47, ours needs 5, so
-its code runs in another interpreter: OTHER is a virtual environment with torch, transformers==4.45.2 and scipy. Results
-are printed, and kept in peers.json beside this file.
+The checkouts are clones of github.com/AlignmentResearch/scaling-llm-robustness-paper and github.com/GraySwanAI/nanoGCG.
+Both need an older transformers, so they run in another interpreter: OTHER is a virtual environment with the same torch,
+transformers==4.46.2, and what the first one imports: accelerate<1.2, datasets<4, evaluate, hydra-core, wandb, conllu,
+openai, gitpython, tdigest, semver, and detoxify without its dependencies. Results are kept in peers.json.
 """
 
 import argparse
@@ -17,22 +22,81 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-ITERATIONS = 8
+ITERATIONS = 16
+WARM = 8
+"""Iterations before the clock starts, at most, in which the size of our batches is found."""
+UNLIMITED = 1e30
+"""FLOP per example that no measurement spends."""
 LENGTHS = (60, 300)
+TURNS = 3
+BATCH_SIZES = (16, 32, 64, 128)
 STRING = "x x x x x x x x x x"
+END = "\nAnswer:"
+PAPER, NANOGCG = "arXiv 2407.18213", "nanoGCG"
+OUTPUT = Path(__file__).with_suffix(".json")
 
 
-def theirs(checkout: str, model: str, tokenizer: str, prompts: dict[str, str]) -> None:
-    """Run nanoGCG, in its interpreter, and print a JSON object per prompt."""
+def papers(checkout: str, model: str, tokenizer: str, prompts: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Run the code of arXiv 2407.18213, in its interpreter."""
+    # It reads the state of its own git repository.
+    os.chdir(checkout)
     sys.path.insert(0, checkout)
-    import torch
+    from accelerate import Accelerator
+    from robust_llm.attacks.search_based.runners.gcg_runner import GCGRunner  # type: ignore[import-not-found]
+    from robust_llm.attacks.search_based.utils import PreppedExample  # type: ignore[import-not-found]
+    from robust_llm.config.callback_configs import CallbackConfig  # type: ignore[import-not-found]
+    from robust_llm.models.caching_wrapped_model import (  # type: ignore[import-not-found]
+        get_caching_model_with_example,
+    )
+    from robust_llm.models.model_utils import InferenceType  # type: ignore[import-not-found]
+    from robust_llm.models.prompt_templates import PromptTemplate  # type: ignore[import-not-found]
+    from robust_llm.models.supported_models.gpt_neox_wrapped import GPTNeoXModel  # type: ignore[import-not-found]
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    scored = 0
+
+    class Counting(GCGRunner):
+        def _apply_replacements_and_eval_candidates(self, text_replacement_pairs: Any) -> Any:
+            nonlocal scored
+            scored += len(text_replacement_pairs)
+            return super()._apply_replacements_and_eval_candidates(text_replacement_pairs)
+
+    words = AutoTokenizer.from_pretrained(tokenizer, padding_side="right", model_max_length=2048)
+    words.pad_token = words.eos_token
+    for batch_size in BATCH_SIZES:
+        loaded: Any = AutoModelForSequenceClassification.from_pretrained(model, use_cache=False)
+        victim = GPTNeoXModel(
+            loaded, words, Accelerator(cpu=True), InferenceType.CLASSIFICATION, batch_size, batch_size, "pythia"
+        )
+        for length, prompt in prompts.items():
+            template = PromptTemplate(prompt, END)
+            with get_caching_model_with_example(victim, template.build_prompt()) as cached:
+                runner = Counting(
+                    cached,
+                    n_candidates_per_it=128,
+                    n_its=ITERATIONS,
+                    n_attack_tokens=10,
+                    scores_from_text_callback=CallbackConfig("losses_from_text", "tensor"),
+                    prepped_examples=[PreppedExample(template, clf_label=1, gen_target="")],
+                    differentiable_embeds_callback=CallbackConfig("losses_from_embeds", "tensor"),
+                )
+                scored, started = 0, time.process_time()
+                runner.run()
+                rate = scored / (time.process_time() - started)
+            yield {"what": PAPER, "tokens": int(length), "batch_size": batch_size, "candidates_per_second": rate}
+
+
+def nanogcgs(checkout: str, model: str, tokenizer: str, prompts: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Run nanoGCG, in its interpreter."""
+    sys.path.insert(0, checkout)
     from nanogcg.gcg import GCG, GCGConfig  # type: ignore[import-not-found]
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    torch.set_num_threads(1)
     loaded: Any = AutoModelForCausalLM.from_pretrained(model)
     words = AutoTokenizer.from_pretrained(tokenizer)
     scored = 0
@@ -49,73 +113,152 @@ def theirs(checkout: str, model: str, tokenizer: str, prompts: dict[str, str]) -
             num_steps=ITERATIONS, optim_str_init=STRING, search_width=128, topk=256, seed=0, verbosity="ERROR"
         )
         scored, started = 0, time.process_time()
-        GCG(loaded, words, config).run(prompt.replace("{", "").replace("}", "") + "{optim_str}\nAnswer:", " yes")
+        GCG(loaded, words, config).run(prompt.replace("{", "").replace("}", "") + "{optim_str}" + END, " yes")
         rate = scored / (time.process_time() - started)
-        print(json.dumps({"what": "nanoGCG", "tokens": int(length), "candidates_per_second": round(rate, 1)}))
+        yield {"what": NANOGCG, "tokens": int(length), "candidates_per_second": rate}
 
 
-def ours(victim: Any, length: int) -> dict[str, Any]:
-    """Run ours on eight prompts of that length."""
+THEIRS = {"papers": papers, "nanogcgs": nanogcgs}
+
+
+def ours(victim: Any, length: int, *, look_over: bool) -> float:
+    """Candidates per CPU second of ours, on as many prompts of that length as are attacked together."""
     from holdfast.benchmark import get_attack
-    from holdfast.benchmark.budget import cost_of_iteration
-    from holdfast.benchmark.engine import Engine
+    from holdfast.benchmark.engine import LANES, Engine
     from holdfast.benchmark.stand_in import prompts
     from holdfast.tasks import Example
 
     examples = [
-        Example(each.id, each.before, each.after, victim.classify(each.text())) for each in prompts(victim, length, 8)
+        Example(each.id, each.before, each.after, victim.classify(each.text()))
+        for each in prompts(victim, length, LANES)
     ]
-    tokens = max(victim.token_ids(each.text()).shape[1] for each in examples) + 11
-    attack = get_attack("gcg")
-    budget = ITERATIONS * cost_of_iteration(victim.parameters, tokens, attack.candidates, gradient=True)
-    engine = Engine(victim, attack, budget=budget)
-    started = time.process_time()
-    list(engine.run(examples))
-    rate = engine.candidates / (time.process_time() - started)
-    return {"what": "Holdfast", "tokens": length, "candidates_per_second": round(rate, 1)}
+    engine = Engine(victim, get_attack("gcg"), budget=UNLIMITED, look_over=look_over)
+    rounds = engine.rounds(examples)
+    for _ in range(WARM):
+        next(rounds, None)
+        if engine.batch.next_rows == engine.batch.rows:
+            break
+    scored, started = engine.candidates, time.process_time()
+    for _ in range(ITERATIONS // 2):
+        if next(rounds, None) is None:
+            break
+    return (engine.candidates - scored) / (time.process_time() - started)
 
 
 def compare(asked: argparse.Namespace) -> None:
-    """Run both, one after the other, and write down what they did."""
+    """Run all in turns, and write down what they did."""
     import torch
     from transformers import AutoTokenizer, GPTNeoXForCausalLM
 
     from holdfast.benchmark import load_victim
     from holdfast.benchmark.machine import device_name, software_versions
     from holdfast.benchmark.model_shape import get_shape
-    from holdfast.benchmark.stand_in import config_of, prompts
+    from holdfast.benchmark.screening import has_bfloat16
+    from holdfast.benchmark.stand_in import config_of, load_shape, prompts, save_shape
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as folder:
-        GPTNeoXForCausalLM(config_of(get_shape("14m"))).save_pretrained(folder)
-        AutoTokenizer.from_pretrained(asked.tokenizer).save_pretrained(folder)
-        victim = load_victim(folder, device="cpu").for_labels(("no", "yes"))
-        texts = {str(length): prompts(victim, length, 1)[0].before for length in LENGTHS}
-        call = [str(asked.python), __file__, "--theirs", str(asked.nanogcg), folder, str(asked.tokenizer)]
-        call.append(json.dumps(texts))
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-        done = subprocess.run(call, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode:
-            sys.exit(f"nanoGCG did not run: {done.stderr.strip().splitlines()[-1]}")
-        found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        found += [ours(victim, length) for length in LENGTHS]
-    for each in found:
-        print(f"{each['tokens']:4} tokens  {each['candidates_per_second']:8,.1f}  {each['what']}")
-    report = {"device": device_name(victim.device), "versions": software_versions(), "measured": found}
-    Path(__file__).with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    measured: dict[tuple[str, str, int], list[float]] = {}
+    with (
+        tempfile.TemporaryDirectory() as raw,
+        tempfile.TemporaryDirectory() as one,
+        tempfile.TemporaryDirectory() as two,
+    ):
+        classifier = load_shape(save_shape("14m", asked.tokenizer, Path(raw)), "cpu", None)
+        classifier.model.save_pretrained(one)
+        GPTNeoXForCausalLM(config_of(get_shape("14m"))).save_pretrained(two)
+        AutoTokenizer.from_pretrained(asked.tokenizer).save_pretrained(two)
+        language_model = load_victim(two, device="cpu").for_labels(("no", "yes"))
+        texts = {str(length): prompts(classifier, length, 1)[0].before for length in LENGTHS}
+        pairs = [
+            (PAPER, "papers", asked.paper, one, classifier),
+            (NANOGCG, "nanogcgs", asked.nanogcg, two, language_model),
+        ]
+        for turn in range(TURNS):
+            # nanoGCG is so much slower that one turn says enough.
+            for peer, kind, checkout, folder, victim in pairs[: 1 if turn else None]:
+                best: dict[int, float] = {}
+                for each in their_rates(asked, kind, checkout, folder, texts):
+                    best[each["tokens"]] = max(best.get(each["tokens"], 0.0), each["candidates_per_second"])
+                for length in LENGTHS:
+                    found = {peer: best[length], "float32": ours(victim, length, look_over=False)}
+                    if has_bfloat16():
+                        found["looked over in bfloat16"] = ours(victim, length, look_over=True)
+                    for what, rate in found.items():
+                        measured.setdefault((peer, what, length), []).append(rate)
+                        print(f"{length:4} tokens  {rate:8,.1f}  {what}, beside {peer}", flush=True)
+    report = {
+        "device": device_name(classifier.device),
+        "versions": software_versions(),
+        "measured": [
+            {
+                "beside": peer,
+                "what": what,
+                "tokens": length,
+                "candidates_per_second": [round(rate, 1) for rate in rates],
+            }
+            for (peer, what, length), rates in measured.items()
+        ],
+    }
+    OUTPUT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def their_rates(
+    asked: argparse.Namespace, kind: str, checkout: Path, folder: str, texts: dict[str, str]
+) -> list[dict[str, Any]]:
+    call = [str(asked.python), __file__, f"--{kind}", str(checkout.resolve()), folder, str(asked.tokenizer.resolve())]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
+    done = subprocess.run(
+        [*call, json.dumps(texts)], capture_output=True, text=True, env=environment, check=False, cwd=folder
+    )
+    if done.returncode:
+        sys.exit(f"{kind} did not run: {done.stderr.strip().splitlines()[-1]}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"what"')]
+
+
+def table(report: dict[str, Any]) -> Iterator[str]:
+    """Markdown: per peer its rate and ours, at each length, by the median of the turns."""
+    rates = {
+        (each["beside"], each["what"], each["tokens"]): median(each["candidates_per_second"])
+        for each in report["measured"]
+    }
+    yield "| candidates per CPU second | " + " | ".join(f"{length} tokens" for length in LENGTHS) + " |"
+    yield "|---|" + "---:|" * len(LENGTHS)
+    for peer, what, _ in dict.fromkeys((peer, what, 0) for peer, what, _ in rates):
+        cells = []
+        for length in LENGTHS:
+            rate, theirs = rates[peer, what, length], rates[peer, peer, length]
+            cells.append(f"{rate:,.0f}" if what == peer else f"{rate:,.0f} ({rate / theirs:.1f} times)")
+        name = f"the code of {peer}" if what == peer else f"Holdfast on the same, {what}"
+        yield f"| {name} | " + " | ".join(cells) + " |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--nanogcg", type=Path, required=True, help="a clone of nanoGCG")
-    parser.add_argument("--python", type=Path, required=True, help="the interpreter that it runs in")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="the folder of Pythia's tokenizer")
-    compare(parser.parse_args())
+    parser.add_argument("--paper", type=Path, help="a clone of the code of arXiv 2407.18213")
+    parser.add_argument("--nanogcg", type=Path, help="a clone of nanoGCG")
+    parser.add_argument("--python", type=Path, help="the interpreter that they run in")
+    parser.add_argument("--tokenizer", type=Path, help="the folder of Pythia's tokenizer")
+    parser.add_argument("--table", action="store_true", help="write the results into docs/performance.md")
+    asked = parser.parse_args()
+    if not asked.table:
+        if not (asked.paper and asked.nanogcg and asked.python and asked.tokenizer):
+            parser.error("--paper, --nanogcg, --python and --tokenizer are needed, or --table alone.")
+        compare(asked)
+        return
+    from pages import write_tables
+
+    lines = table(json.loads(OUTPUT.read_text(encoding="utf-8")))
+    page = Path(__file__).resolve().parents[1] / "performance.md"
+    write_tables(page, {"Beside others": "".join(f"{line}\n" for line in lines)})
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--theirs"]:
-        theirs(*sys.argv[2:5], json.loads(sys.argv[5]))
+    if sys.argv[1:2] and sys.argv[1].removeprefix("--") in THEIRS:
+        import torch
+
+        torch.set_num_threads(1)
+        for line in THEIRS[sys.argv[1].removeprefix("--")](*sys.argv[2:5], json.loads(sys.argv[5])):
+            print(json.dumps(line), flush=True)
     else:
         main()

@@ -120,7 +120,7 @@ def measure(tokenizer: Path | None, seconds: float, lengths: Sequence[int]) -> d
     measured: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         victim = load_shape(save_shape("14m", tokenizer, Path(folder)), "cpu", "float32")
-        engine = Counting(victim, get_attack("gcg"), budget=1e30, batch_size=ROWS)
+        engine = Counting(victim, get_attack("gcg"), budget=1e30, batch_size=ROWS, look_over=False)
         for tokens in lengths:
             texts = prompts(victim, tokens, EXAMPLES)
             for step in STEPS:

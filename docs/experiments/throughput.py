@@ -69,7 +69,15 @@ class Measured:
 
 
 def measure(
-    shape: str, victim: Victim, attack_name: str, tokens: int, *, examples: int, seconds: float, matrix_rate: float
+    shape: str,
+    victim: Victim,
+    attack_name: str,
+    tokens: int,
+    *,
+    examples: int,
+    seconds: float,
+    matrix_rate: float,
+    look_over: bool | None = None,
 ) -> Measured:
     """Attack for so many seconds, once the batch size is found or was searched for three times as long.
 
@@ -78,7 +86,7 @@ def measure(
     attack = get_attack(attack_name)
     texts = prompts(victim, tokens, examples)
     proposal = proposal_for(attack, victim, lambda: [text.text() for text in texts])
-    engine = Engine(victim, attack, budget=UNLIMITED, proposal=proposal)
+    engine = Engine(victim, attack, budget=UNLIMITED, proposal=proposal, look_over=look_over)
     rounds = engine.rounds(texts)
     started = time.perf_counter()
     for number, finished in enumerate(rounds, start=1):
@@ -170,6 +178,7 @@ def measure_all(asked: argparse.Namespace) -> dict[str, Any]:
                         examples=asked.examples or (512 if device.type == "cuda" else 8),
                         seconds=asked.seconds,
                         matrix_rate=report["matrix_rate"],
+                        look_over=False if asked.plain else None,
                     )
                     report["measured"].append(asdict(found))
                     print(
@@ -191,6 +200,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, help="the folder of a tokenizer")
     parser.add_argument("--device", help="a torch device; a card where there is one")
     parser.add_argument("--dtype", help="float32, bfloat16 or float16; by default as holdfast score chooses")
+    parser.add_argument("--plain", action="store_true", help="without a rough look in bfloat16, where there is one")
     parser.add_argument("--examples", type=int, help="512 on a card, 8 on a CPU: enough to fill its batches")
     parser.add_argument("--seconds", type=float, default=10.0, help="of every measurement")
     parser.add_argument("--out", type=Path)

@@ -87,6 +87,14 @@ def test_an_attack_is_as_strong_as_in_float32(victim, name):
             assert victim.classify(text) != record.label, "what broke an example does so on the public path"
 
 
+def test_with_a_batch_size_of_its_own_a_run_gives_the_same_again(victim):
+    def records():
+        engine = Engine(victim, get_attack("gcg"), budget=1e10, task=TASK.name, look_over=True, batch_size=64)
+        return list(engine.run(EXAMPLES[:12]))
+
+    assert records() == records()
+
+
 def test_the_best_string_is_one_that_float32_has_seen(victim):
     """Also where more candidates come close than are run again at first."""
     compared = []

@@ -32,7 +32,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_a_device_is_measured_without_what_attacking_does_not_need(tmp_path: Path) -> None:
     out = tmp_path / "rates.json"
-    short = ("--shapes", "14m", "--prompts", 60, "--attacks", "gcg", "--seconds", 0.1)
+    short = ("--shapes", "14m", "--prompts", 60, "--attacks", "gcg", "--seconds", 0.1, "--plain")
     done = run(*short, "--device", "cpu", "--out", out)
     assert done.returncode == 0, done.stderr
     [measured] = json.loads(out.read_text(encoding="utf-8"))["measured"]

@@ -33,13 +33,17 @@ BATCH_SIZE = int(ASKED.get("batch_size", "1024" if DEVICE.startswith("cuda") els
 
 @dataclass(frozen=True)
 class Run:
-    """One attack on all examples. executed: FLOP. seconds: by where they went. rows: sequences per pass at the end."""
+    """One attack on all examples. executed: FLOP. seconds: by where they went. rows: sequences per pass at the end.
+
+    passes: how the victim was run.
+    """
 
     candidates: int
     iterations: int
     executed: float
     seconds: dict[str, float]
     rows: int
+    passes: str
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def test_the_engine(
         assert all(record.clean_correct and record.break_cost is None for record in records)
         iterations = sum(record.iterations for record in records)
         seconds = engine.stopwatch.seconds()
-        runs.append(Run(engine.candidates, iterations, engine.passes.executed, seconds, engine.batch.rows))
+        runs.append(Run(engine.candidates, iterations, engine.executed, seconds, engine.batch.rows, engine.scorer.name))
 
     # The first run, which is not timed, halves a batch that does not fit into memory.
     attack_all()
@@ -100,6 +104,7 @@ def test_the_engine(
             "examples": len(examples),
             "iterations": runs[-1].iterations,
             "candidates_per_iteration": attack.candidates,
+            "passes": runs[-1].passes,
         },
         candidates_per_second=sum(run.candidates for run in timed) / total,
         iterations_per_second=sum(run.iterations for run in timed) / total,
