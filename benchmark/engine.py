@@ -141,7 +141,8 @@ class Engine:
         self.position: Position = position
         self.passes: Passes = passes_for(victim)
         self.batch = BatchSize(batch_size, victim.device)
-        self.scorer = scorer_for(victim, self.passes, self.batch, look_over=look_over)
+        together = scored_together(attack)
+        self.scorer = scorer_for(victim, self.passes, self.batch, together=together, look_over=look_over)
         self.stopwatch = Stopwatch()
         self.candidates = 0
         """Strings scored so far, those scored ahead of a success included."""
@@ -641,7 +642,12 @@ def kept_by(attack: Attack) -> int:
 
 def lanes_for(attack: Attack, rows: int) -> int:
     """Examples in lockstep that fill a batch of so many sequences."""
-    return max(LANES, -(-rows // (attack.candidates if attack.adaptive else AHEAD[1])))
+    return max(LANES, -(-rows // scored_together(attack)))
+
+
+def scored_together(attack: Attack) -> int:
+    """Candidates of one example that are scored at once, at most."""
+    return attack.candidates if attack.adaptive else AHEAD[1]
 
 
 def margins(logits: np.ndarray, label: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from ..tasks import EvaluationSet
 from .attacks import Attack, GuidedAttack, is_guided
 from .batch import BatchSize
 from .budget import TIERS, forward_cost
-from .engine import AHEAD, ROUNDING, gradient_rows, kept_by
+from .engine import ROUNDING, gradient_rows, kept_by, scored_together
 from .iteration import dearest_iteration, proposing_cost
 from .machine import peak_memory
 from .pass_base import Unit
@@ -80,8 +80,8 @@ def plan(
     victim.logits(longest.clean)  # says what is wrong with a victim that cannot be run at all
     batch = BatchSize(batch_size, victim.device)
     passes = passes_for(victim)
-    scorer = scorer_for(victim, passes, batch)
-    together = attack.candidates if attack.adaptive else AHEAD[1]
+    together = scored_together(attack)
+    scorer = scorer_for(victim, passes, batch, together=together)
 
     def rate(slot: Slot) -> float:
         """Candidates per second, of as many examples like this one as fill a batch."""

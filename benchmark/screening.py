@@ -25,7 +25,7 @@ FAR = 4.0
 """A rough margin is taken to be within so many standard deviations of the true one."""
 FEWEST = 32
 """Candidates run both ways before that deviation is trusted."""
-MOST = 4
+MOST = 8
 """Candidates of an iteration that are run again, or twice as many as are kept, where that is more; then only those
 that would be kept."""
 REMEMBERED = 64
@@ -174,10 +174,16 @@ def _corrected(ready: Lookover, logits: np.ndarray, known: np.ndarray) -> np.nda
     return moved
 
 
-def scorer_for(victim: Victim, passes: Passes, batch: BatchSize, *, look_over: bool | None = None) -> Scorer:
-    """The scorer of a victim. look_over: whether in bfloat16 first; by default where that is faster."""
+def scorer_for(
+    victim: Victim, passes: Passes, batch: BatchSize, *, together: int = 0, look_over: bool | None = None
+) -> Scorer:
+    """The scorer of a victim. together: candidates of one example that are scored at once.
+
+    look_over: whether in bfloat16 first; by default where that is faster.
+    """
     if look_over is None:
-        look_over = has_bfloat16() and linear_weights(victim.model.base_model) >= LIGHTEST
+        heavy = linear_weights(victim.model.base_model) >= LIGHTEST
+        look_over = has_bfloat16() and heavy and together >= 4 * MOST
     # Several checkpoints, and texts that are run in full, are left as they are.
     fits = type(victim) is Victim and victim.exact and victim.device.type == "cpu" and isinstance(passes, SharedPrefix)
     if not (look_over and fits):

@@ -5,9 +5,10 @@
 
 Two checkpoints of the shape of Pythia-14m with random weights: a classifier for the code of arXiv 2407.18213, a causal
 language model for nanoGCG, which attacks nothing else: it looks for the answer " yes", ours for the label word " yes".
-GCG with 128 candidates an iteration, top-k 256 and strings of 10 tokens, against victims that hold. All take turns, so
-that whatever else slows the machine down slows all; the median of the turns counts. The code of arXiv 2407.18213 is
-given the batch size at which it is fastest; what is done once for an example, or a run, is left out for all.
+GCG with 128 candidates an iteration, top-k 256 and strings of 10 tokens, against victims that hold. All take turns of a
+few seconds, so that whatever slows the machine down slows all; the median of the turns counts, and how many times as
+fast ours is by the median of what each turn says. The code of arXiv 2407.18213 is given the batch size at which it is
+fastest in each turn; what is done once for an example, or a run, is left out for all.
 
 The checkouts are clones of github.com/AlignmentResearch/scaling-llm-robustness-paper and github.com/GraySwanAI/nanoGCG.
 Both need an older transformers, so they run in another interpreter: OTHER is a virtual environment with the same torch,
@@ -28,13 +29,15 @@ from statistics import median
 from typing import Any
 
 ITERATIONS = 16
-WARM = 8
-"""Iterations before the clock starts, at most, in which the size of our batches is found."""
+ROWS = 512
+"""Sequences in our batches: what is found, where it is looked for."""
+WARM = 2
+"""Iterations of ours before the clock starts."""
 UNLIMITED = 1e30
 """FLOP per example that no measurement spends."""
 LENGTHS = (60, 300)
-TURNS = 3
-BATCH_SIZES = (16, 32, 64, 128)
+TURNS = 6
+BATCH_SIZES = (16, 64)
 STRING = "x x x x x x x x x x"
 END = "\nAnswer:"
 PAPER, NANOGCG = "arXiv 2407.18213", "nanoGCG"
@@ -132,14 +135,12 @@ def ours(victim: Any, length: int, *, look_over: bool) -> float:
         Example(each.id, each.before, each.after, victim.classify(each.text()))
         for each in prompts(victim, length, LANES)
     ]
-    engine = Engine(victim, get_attack("gcg"), budget=UNLIMITED, look_over=look_over)
+    engine = Engine(victim, get_attack("gcg"), budget=UNLIMITED, look_over=look_over, batch_size=ROWS)
     rounds = engine.rounds(examples)
     for _ in range(WARM):
         next(rounds, None)
-        if engine.batch.next_rows == engine.batch.rows:
-            break
     scored, started = engine.candidates, time.process_time()
-    for _ in range(ITERATIONS // 2):
+    for _ in range(ITERATIONS // 4):
         if next(rounds, None) is None:
             break
     return (engine.candidates - scored) / (time.process_time() - started)
@@ -219,16 +220,16 @@ def their_rates(
 def table(report: dict[str, Any]) -> Iterator[str]:
     """Markdown: per peer its rate and ours, at each length, by the median of the turns."""
     rates = {
-        (each["beside"], each["what"], each["tokens"]): median(each["candidates_per_second"])
-        for each in report["measured"]
+        (each["beside"], each["what"], each["tokens"]): each["candidates_per_second"] for each in report["measured"]
     }
     yield "| candidates per CPU second | " + " | ".join(f"{length} tokens" for length in LENGTHS) + " |"
     yield "|---|" + "---:|" * len(LENGTHS)
     for peer, what, _ in dict.fromkeys((peer, what, 0) for peer, what, _ in rates):
         cells = []
         for length in LENGTHS:
-            rate, theirs = rates[peer, what, length], rates[peer, peer, length]
-            cells.append(f"{rate:,.0f}" if what == peer else f"{rate:,.0f} ({rate / theirs:.1f} times)")
+            turns, theirs = rates[peer, what, length], rates[peer, peer, length]
+            times = median(rate / other for rate, other in zip(turns, theirs, strict=True))
+            cells.append(f"{median(turns):,.0f}" + ("" if what == peer else f" ({times:.1f} times)"))
         name = f"the code of {peer}" if what == peer else f"Holdfast on the same, {what}"
         yield f"| {name} | " + " | ".join(cells) + " |"
 

@@ -1,6 +1,7 @@
 """How fast an accelerator attacks, and which share of its matrix rate that is; or a CPU, where there is none.
 
     python docs/experiments/throughput.py [--shapes 14m 70m 410m 1b 6.9b] [--tokenizer FOLDER] [--out FILE]
+    python docs/experiments/throughput.py --table        # writes what was measured of a CPU into docs/performance.md
 
 For victims of Pythia's shapes, at prompts of 60 and 300 tokens and by every official attack, in the device's default
 precision: candidates per second, FLOP per second really executed, where the time goes; and how many FLOP per second a
@@ -36,6 +37,11 @@ from holdfast.benchmark.victim import find_device
 from holdfast.tasks import HoldfastError, UsageError
 
 PROMPTS = (60, 300)
+OF_A_CPU = {
+    "in float32": Path(__file__).with_name("throughput-cpu.json"),
+    "as scored": Path(__file__).with_name("throughput-cpu-bfloat16.json"),
+}
+"""What docs/performance.md shows, on the shape of 14m: with --plain, and without."""
 ROUNDS = 6
 """Rounds before anything is timed, where they do not take too long; attacks that score ahead reach their full width in
 five.
@@ -192,6 +198,29 @@ def measure_all(asked: argparse.Namespace) -> dict[str, Any]:
     return report
 
 
+def tables() -> dict[str, str]:
+    """Markdown by the headings of docs/performance.md: candidates per second, and the model's share of the time."""
+    rows: dict[tuple[str, int], dict[str, tuple[float, float]]] = {}
+    for way, report in OF_A_CPU.items():
+        for each in json.loads(report.read_text(encoding="utf-8"))["measured"]:
+            share = each["seconds"]["model"] / sum(each["seconds"].values())
+            row = rows.setdefault((f"{each['shape']} {way}", each["tokens"]), {})
+            row[each["attack"]] = each["candidates_per_second"], share
+    lines = [
+        "| shape | prompt | " + " | ".join(f"`{attack}`" for attack in OFFICIAL_ATTACKS) + " |",
+        "|---|---:|" + "---:|" * len(OFFICIAL_ATTACKS),
+    ]
+    rates, shares = lines.copy(), lines.copy()
+    for (name, tokens), row in rows.items():
+        found = [row[attack] for attack in OFFICIAL_ATTACKS]
+        rates.append(f"| {name} | {tokens} tokens | " + " | ".join(f"{rate:,.0f}" for rate, _ in found) + " |")
+        shares.append(f"| {name} | {tokens} tokens | " + " | ".join(f"{share:.0%}" for _, share in found) + " |")
+    return {
+        heading: "".join(f"{line}\n" for line in table)
+        for heading, table in (("What it reaches", rates), ("Where the time goes", shares))
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--shapes", nargs="+", choices=PYTHIA, default=["14m", "70m", "410m", "1b", "6.9b"])
@@ -204,7 +233,13 @@ def main() -> None:
     parser.add_argument("--examples", type=int, help="512 on a card, 8 on a CPU: enough to fill its batches")
     parser.add_argument("--seconds", type=float, default=10.0, help="of every measurement")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--table", action="store_true", help="write what was measured of a CPU into performance.md")
     asked = parser.parse_args()
+    if asked.table:
+        from pages import write_tables
+
+        write_tables(Path(__file__).resolve().parents[1] / "performance.md", tables())
+        return
     try:
         report = measure_all(asked)
     except HoldfastError as error:

@@ -121,9 +121,12 @@ def test_texts_that_are_run_in_full_are_not_looked_over(tmp_path):
 def test_where_it_is_faster_candidates_are_looked_over(tmp_path, monkeypatch, instructions):
     monkeypatch.setattr(screening, "has_bfloat16", lambda: instructions)
     large = load_victim(save_shape("14m", None, tmp_path), device="cpu")
-    assert ("looked over" in scorer_for(large, passes_for(large), BatchSize(8, large.device)).name) is instructions
+    for together, worth_it in ((128, instructions), (16, False)):
+        scorer = scorer_for(large, passes_for(large), BatchSize(8, large.device), together=together)
+        assert scorer.looks_over is worth_it
 
 
 def test_a_small_victim_is_run_in_float32_alone(victim, monkeypatch):
     monkeypatch.setattr(screening, "has_bfloat16", lambda: True)
-    assert scorer_for(victim, passes_for(victim), BatchSize(8, victim.device)).name == "shared prefix"
+    scorer = scorer_for(victim, passes_for(victim), BatchSize(8, victim.device), together=128)
+    assert scorer.name == "shared prefix"

@@ -55,13 +55,19 @@ def test_what_each_step_of_the_engine_is_worth_is_on_its_page() -> None:
     assert lines in steps.PAGE.read_text(encoding="utf-8")
 
 
+def test_what_was_measured_of_a_cpu_is_on_the_page() -> None:
+    throughput = import_module("throughput")
+    page = (throughput.OF_A_CPU["as scored"].parents[1] / "performance.md").read_text(encoding="utf-8")
+    assert import_module("pages").written(page, throughput.tables()) == page
+
+
 def test_how_fast_others_are_is_on_the_page_with_ours_beside_them() -> None:
     peers = import_module("peers")
     report = json.loads(peers.OUTPUT.read_text(encoding="utf-8"))
     lines = list(peers.table(report))
     assert "".join(f"{line}\n" for line in lines) in (peers.OUTPUT.parents[1] / "performance.md").read_text("utf-8")
     median = {"beside": "A", "what": "A", "tokens": 60, "candidates_per_second": [1.0, 50.0, 2.0]}
-    ours = {"beside": "A", "what": "float32", "tokens": 60, "candidates_per_second": [5.0]}
+    ours = {"beside": "A", "what": "float32", "tokens": 60, "candidates_per_second": [4.0, 50.0, 5.0]}
     longer = [{**each, "tokens": 300} for each in (median, ours)]
     *_, theirs, beside = peers.table({"measured": [median, ours, *longer]})
     assert theirs == "| the code of A | 2 | 2 |"
