@@ -142,8 +142,8 @@ class PassesBase:
         """Whether the answer is read at one token of the text, the last that is not padding."""
         return self._words or self._head is not None
 
-    def _answers(self, places: Sequence[int], **inputs: Any) -> Tensor:
-        """Logits at one token of each row: (rows, 2). places: of each row; inputs: of the model."""
+    def _answers(self, places: Sequence[int] | np.ndarray, **inputs: Any) -> Tensor:
+        """Logits at one token of each row: (rows, 2). places: (rows,) whole numbers; inputs: of the model."""
         model = self.victim.model
         if self._words:
             # By the model's own forward pass, as some models scale or cap their logits.

@@ -129,7 +129,7 @@ class SharedPrefix(PassesBase):
             ends_in=model.config.get_text_config().num_hidden_layers - 1 if at_the_end else None,
         )
         with prefixes(model), only_the_last_token(self._last_block if at_the_end else None):
-            logits = self._answers([place for place in pooled for _ in range(rows)], position_ids=positions, **inputs)
+            logits = self._answers(np.repeat(pooled, rows), position_ids=positions, **inputs)
         self._count(len(positions), tail, sum(map(_started, units)) // len(units) + tail)
         if at_the_end:
             self.executed -= len(positions) * (tail - 1) * self._in_last_block
