@@ -31,8 +31,9 @@ from .position import OFFICIAL_POSITION, Position
 from .proposal import Proposal
 from .remembered import DEAD, UNKNOWN, Remembered
 from .screening import Bar, Lookover, scorer_for
-from .slot import Slot, prepare_slot, survivors
+from .slot import Slot, prepare_slot
 from .stopwatch import Stopwatch
+from .survival import Survival
 from .victim import Victim, one_thread_on_cpu
 
 ROUNDING = 1e-4
@@ -143,6 +144,7 @@ class Engine:
         self.batch = BatchSize(batch_size, victim.device)
         together = scored_together(attack)
         self.scorer = scorer_for(victim, self.passes, self.batch, together=together, look_over=look_over)
+        self.survival = Survival(victim.vocabulary, again=attack.adaptive)
         self.stopwatch = Stopwatch()
         self.candidates = 0
         """Strings scored so far, those scored ahead of a success included."""
@@ -262,7 +264,7 @@ class Engine:
         for _ in range(ATTEMPTS):
             drawn = self.victim.vocabulary.draw(rng, 1, self.attack.length)
             with self.stopwatch.section("tokenization"):
-                [(alive, _)] = survivors(self.victim.vocabulary, [(slot, drawn)])
+                [alive] = self.survival.of([(slot, drawn)])
             if alive[0]:
                 return drawn[0]
         raise _nothing_survives(slot)
@@ -293,8 +295,7 @@ class Engine:
             current = np.stack([lane.search.best for lane in batch])
             gradients = GradientBatch(self.passes.slot_gradient(units), current, self.victim.vocabulary)
             for place, (lane, unit) in enumerate(zip(batch, units, strict=True)):
-                alone = self._gradient_alone(unit) if self._settles else None
-                lane.search.gradient = SlotGradient(gradients, place, alone)
+                lane.search.gradient = SlotGradient(gradients, place, self._gradient_alone(unit), self._settles)
 
     def _gradient_alone(self, unit: Unit) -> Callable[[], torch.Tensor]:
         def recompute() -> torch.Tensor:
@@ -326,8 +327,8 @@ class Engine:
         new = [strings[known == UNKNOWN] for strings, known in zip(proposals, numbers, strict=True)]
         with self.stopwatch.section("tokenization"):
             slots = [lane.slot for lane in lanes]
-            checked = survivors(self.victim.vocabulary, list(zip(slots, new, strict=True)))
-        for lane, known, strings, (alive, _) in zip(lanes, numbers, new, checked, strict=True):
+            checked = self.survival.of(list(zip(slots, new, strict=True)))
+        for lane, known, strings, alive in zip(lanes, numbers, new, checked, strict=True):
             known[known == UNKNOWN] = np.where(alive, UNKNOWN, DEAD)
             if self._remembers:
                 lane.around.bury(strings[~alive])

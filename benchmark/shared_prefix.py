@@ -21,6 +21,8 @@ from .transfer import sent
 KeysValues = list[tuple[Tensor, Tensor]]
 """Per layer, keys and values: each (units, heads, prefix, width)."""
 
+SOFTMAX_WIDTH = 32
+"""PyTorch's softmax in bfloat16 is three times as fast over rows of a multiple of so many numbers."""
 _NAME = "holdfast_shared_prefix"
 
 
@@ -99,17 +101,15 @@ _current: ContextVar[SharedPrefixAttention] = ContextVar("shared_prefix")
 def _side_by_side(units: list[list[Tensor]], longest: int) -> Tensor:
     """Each unit's tensors one after another, padded: (units, heads, longest, width)."""
     first = units[0][0]
-    if len(units) == 1:
-        return first if len(units[0]) == 1 else torch.cat(units[0], dim=2)
     if all(len(tensors) == 1 and tensors[0].shape[2] == longest for tensors in units):
-        return torch.cat([tensor for [tensor] in units])
-    stacked = first.new_zeros(len(units), first.shape[1], longest, first.shape[3])
-    for row, tensors in zip(stacked, units, strict=True):
-        start = 0
-        for tensor in tensors:
-            row[:, start : start + tensor.shape[2]] = tensor[0]
-            start += tensor.shape[2]
-    return stacked
+        return first if len(units) == 1 else torch.cat([tensor for [tensor] in units])
+    # All in one call, as a card is slower to be given many small copies than to make them.
+    padding = first.new_zeros(1, first.shape[1], longest, first.shape[3])
+    pieces: list[Tensor] = []
+    for tensors in units:
+        pieces += [*tensors, padding[:, :, : longest - sum(tensor.shape[2] for tensor in tensors)]]
+    joined = torch.cat(pieces, dim=2)
+    return joined.view(first.shape[1], len(units), longest, first.shape[3]).transpose(0, 1)
 
 
 def _attend(
@@ -159,6 +159,8 @@ def _attend(
             attn_mask=mask,
             scale=scale,
         )
+    elif _in_one_softmax(query):
+        merged = _attention_over_both(query, key, value, prefix_key, prefix_value, masked, causal, scale)
     else:
         bare = None if shared.bare is None else shared.bare.to(prefix_key.device)
         if bare is not None and masked is not None:
@@ -216,6 +218,60 @@ def _attention_in_the_open(
     found = torch.bmm((shares / total).to(value.dtype), flat[2])
     weight = highest + total.log()
     return found.view(batch, heads, queries, width), weight.view(batch, heads, queries)
+
+
+def _attention_over_both(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    prefix_key: Tensor,
+    prefix_value: Tensor,
+    mask: Tensor | None,
+    causal: bool,
+    scale: float,
+) -> Tensor:
+    """Prefix and tail in one softmax: (units * rows, heads, tail, width).
+
+    query: that shape, or with one token in place of the tail; key, value: that shape. prefix_key, prefix_value: (units,
+    heads, prefix, width). mask: (units, 1, 1, prefix).
+    """
+    batch, heads, tail, width = query.shape
+    units, _, prefix, _ = prefix_key.shape
+    rows, tokens = batch // units, key.shape[2]
+    wide = -(-(prefix + tokens) // SOFTMAX_WIDTH) * SOFTMAX_WIDTH
+
+    # Room for the tail's scores beside those of the prefix; where these are zeros, nothing is added to what is found.
+    keys, values = (
+        nn.functional.pad(each, (0, 0, 0, wide - prefix)).view(units * heads, wide, width)
+        for each in (prefix_key, prefix_value)
+    )
+    query = query * scale
+    asked = query.view(units, rows, heads, tail, width).transpose(1, 2).reshape(units * heads, rows * tail, width)
+    scores = torch.bmm(asked, keys.transpose(1, 2)).view(units, heads, rows, tail, wide)
+    if mask is not None:
+        scores[..., :prefix] += mask[:, :, None]
+    flat = [each.reshape(batch * heads, -1, width) for each in (query, key, value)]
+    of_tail = torch.bmm(flat[0], flat[1].transpose(1, 2)).view(units, rows, heads, tail, tokens)
+    if causal:
+        of_tail += query.new_full((tail, tokens), float("-inf")).triu(1)
+    scores[..., prefix : prefix + tokens] = of_tail.transpose(1, 2)
+    scores[..., prefix + tokens :] = float("-inf")
+    torch.softmax(scores, dim=-1, out=scores)
+    over_prefix = torch.bmm(scores.view(units * heads, rows * tail, wide), values)
+    shares = scores[..., prefix : prefix + tokens].transpose(1, 2).reshape(batch * heads, tail, tokens)
+    over_tail = torch.bmm(shares, flat[2])
+    merged = query.new_empty(units, rows, tail, heads, width)
+    torch.add(
+        over_prefix.view(units, heads, rows, tail, width).permute(0, 2, 3, 1, 4),
+        over_tail.view(units, rows, heads, tail, width).transpose(2, 3),
+        out=merged,
+    )
+    return merged.view(batch, tail, heads, width).transpose(1, 2)
+
+
+def _in_one_softmax(query: Tensor) -> bool:
+    """Whether prefix and tail are faster together: in low precision on a CPU, whose fused kernel is slow there."""
+    return query.device.type == "cpu" and query.dtype != torch.float32 and not torch.is_grad_enabled()
 
 
 def _attention_with_weight(

@@ -20,17 +20,22 @@ GRADIENT_NOISE = 1e-5
 """Differences in gradient, relative to the largest shown, that rounding in a batch could turn around."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class GradientBatch:
     """Gradients of several examples with respect to the one-hot tokens of their slots, from one pass.
 
-    values: (examples, length, vocabulary) float32. current: (examples, length) ids, the strings at which they are.
+    values: (examples, length, vocabulary) float32; let go of as soon as tokens are chosen by them, as they are large.
+    current: (examples, length) ids, the strings at which they are.
     """
 
-    values: "Tensor"
+    values: "Tensor | None"
     current: np.ndarray
     vocabulary: "AttackVocabulary"
     _found: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+
+    def tells(self, k: int) -> bool:
+        """Whether `top_k` can be had of it, which is of the first k that it is asked for."""
+        return k in self._found or self.values is not None
 
     def top_k(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """As `SlotGradient.top_k`, for all examples, so that a device is waited for once: (examples, length, k) ids.
@@ -42,13 +47,13 @@ class GradientBatch:
 
             from ..transfer import sent
 
+            assert self.values is not None
             standing = sent(np.searchsorted(self.vocabulary.ids, self.current), self.values.device)[:, :, None]
             with torch.inference_mode():
-                # What stands there comes last, as no number does, while the others are chosen from.
-                own = self.values.gather(2, standing)
+                # What stands there comes last, as no number does.
                 self.values.scatter_(2, standing, float("nan"))
                 lowest, chosen = self.values.topk(k + 1, largest=False, sorted=True)
-                self.values.scatter_(2, standing, own)
+                self.values = None
                 gaps = lowest[..., k] - lowest[..., k - 1]
                 close = (gaps <= GRADIENT_NOISE * lowest[..., 0].abs()).any(dim=1)
             found = np.sort(chosen[..., :k].cpu().numpy(), axis=2)
@@ -61,19 +66,15 @@ class SlotGradient:
     """Gradient of the loss with respect to the one-hot tokens of the slot, at the best string so far.
 
     batch: the gradients that it was computed with. place: its own among them.
-    alone: recomputes its values outside any batch, (length, vocabulary), for when the batch's rounding could decide;
-    None where that may.
+    alone: computes it again outside any batch: (length, vocabulary).
+    settles: whether that is done where the batch's rounding could decide.
     """
 
     batch: GradientBatch
     place: int
-    alone: Callable[[], "Tensor"] | None
-    _by_itself: GradientBatch | None = field(default=None, repr=False)
-
-    @property
-    def values(self) -> "Tensor":
-        """(length, vocabulary) float32; a lower value promises a larger fall of the loss."""
-        return self.batch.values[self.place]
+    alone: Callable[[], "Tensor"]
+    settles: bool = True
+    _by_itself: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
 
     def top_k(self, k: int) -> np.ndarray:
         """Per position, the k most promising tokens other than the one that stands there: (length, k) token ids.
@@ -83,13 +84,14 @@ class SlotGradient:
         """
         batch = self.batch
         width = min(k, len(batch.vocabulary.ids) - 1)
-        chosen, clear = batch.top_k(width)
-        if clear[self.place] or self.alone is None:
-            return chosen[self.place]
-        if self._by_itself is None:
+        if batch.tells(width):
+            chosen, clear = batch.top_k(width)
+            if clear[self.place] or not self.settles:
+                return chosen[self.place]
+        if width not in self._by_itself:
             own = batch.current[self.place : self.place + 1]
-            self._by_itself = GradientBatch(self.alone()[None], own, batch.vocabulary)
-        return self._by_itself.top_k(width)[0][0]
+            self._by_itself[width] = GradientBatch(self.alone()[None], own, batch.vocabulary).top_k(width)[0][0]
+        return self._by_itself[width]
 
 
 @dataclass

@@ -98,6 +98,7 @@ STEPS: dict[str, Callable[[Engine], AbstractContextManager[object]]] = {
     "gradients are of the string alone": every_gradient,
     "gradients are taken when the best string has changed": a_gradient_every_time,
     "survival is checked on a window of text": lambda engine: patch.object(holdfast.benchmark.slot, "WINDOWS", ()),
+    "words are tokenized once": lambda engine: patch.object(engine.survival, "_by_word", False),
     "16 examples in lockstep": lambda engine: patch.object(holdfast.benchmark.engine, "lanes_for", lambda *_: 1),
     "no candidate twice": without("_remembers", False),
 }

@@ -32,8 +32,19 @@ def prepared(victim, count=6, examples=EXAMPLES):
     return slots, strings, texts
 
 
+def one_softmax(monkeypatch):
+    """Attend to prefix and tail in one softmax, as otherwise in bfloat16 alone. Returns the calls, as they come."""
+    calls = []
+    attend = shared_prefix._attention_over_both
+    monkeypatch.setattr(shared_prefix, "_in_one_softmax", lambda query: not torch.is_grad_enabled())
+    monkeypatch.setattr(shared_prefix, "_attention_over_both", lambda *given: calls.append(given) or attend(*given))
+    return calls
+
+
+@pytest.mark.parametrize("in_one", [False, True])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_batched_logits_are_those_of_the_public_path(tmp_path, architecture):
+def test_batched_logits_are_those_of_the_public_path(tmp_path, monkeypatch, architecture, in_one):
+    calls = one_softmax(monkeypatch) if in_one else []
     victim = load_victim(save_checkpoint(tmp_path, architecture))
     passes = passes_for(victim)
     slots, strings, texts = prepared(victim)
@@ -42,6 +53,7 @@ def test_batched_logits_are_those_of_the_public_path(tmp_path, architecture):
         [[victim.logits(slot.example.text(text)) for text in own] for slot, own in zip(slots, texts, strict=True)]
     )
     np.testing.assert_allclose(passes.logits(units).numpy(), expected, atol=2e-5)
+    assert bool(calls) == (in_one and architecture in DECODERS)
 
 
 @pytest.mark.parametrize("architecture", DECODERS)
@@ -108,13 +120,15 @@ def test_a_text_that_begins_with_the_slot_has_no_prefix_to_share(tmp_path):
     np.testing.assert_allclose(ours, np.array(expected), atol=2e-5)
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_it_may_share_a_batch_with_texts_that_have_one(tmp_path, monkeypatch, fused):
-    """By PyTorch's kernel for CPUs, and by the plain products that other devices take."""
+@pytest.mark.parametrize("way", ["fused", "in the open", "in one"])
+def test_it_may_share_a_batch_with_texts_that_have_one(tmp_path, monkeypatch, way):
+    """By PyTorch's kernel for CPUs, by the plain products that other devices take, and as in bfloat16."""
     victim = load_victim(save_checkpoint(tmp_path, "llama"))
     slots, strings, texts = prepared(victim, 4, [Example("bare", "", "\nYes or no?", 0), *EXAMPLES])
     passes = passes_for(victim)
-    if not fused:
+    if way == "in one":
+        one_softmax(monkeypatch)
+    if way == "in the open":
         monkeypatch.setattr(shared_prefix, "_fused_on", lambda query: False)
     assert [len(slot.prefix) > 0 for slot in slots] == [False, True, True, True]
     expected = [

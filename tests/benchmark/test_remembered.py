@@ -10,7 +10,7 @@ from holdfast.benchmark import engine as engine_module
 from holdfast.benchmark.attacks.gcg_plus import GCGPlus
 from holdfast.benchmark.ensemble import Ensemble
 from holdfast.benchmark.remembered import DEAD, UNKNOWN, Remembered
-from holdfast.benchmark.slot import survivors
+from holdfast.benchmark.survival import Survival
 from holdfast.submissions.checkpoints import checkpoint_folder
 from holdfast.tasks import get_task
 
@@ -90,7 +90,7 @@ def test_a_search_that_has_seen_everything_ends_with_the_same_record(victims, wh
 def test_a_search_that_may_yet_find_something_goes_on(victims, obstacle, monkeypatch):
     attack = SMALL
     if obstacle == "few survive":
-        monkeypatch.setattr(engine_module, "survivors", mostly_dead)
+        monkeypatch.setattr(engine_module, "Survival", MostlyDead)
     elif obstacle == "more than is remembered":
         monkeypatch.setattr(remembered, "ROOM", 39)
     else:
@@ -108,11 +108,10 @@ class Restarting(GCG):
     patience: int = 0
 
 
-def mostly_dead(vocabulary, proposals):
-    return [
-        (alive & (strings.sum(axis=1) % 3 == 0), texts)
-        for (_, strings), (alive, texts) in zip(proposals, survivors(vocabulary, proposals), strict=True)
-    ]
+class MostlyDead(Survival):
+    def of(self, proposals):
+        told = super().of(proposals)
+        return [alive & (rows.sum(axis=1) % 3 == 0) for (_, rows), alive in zip(proposals, told, strict=True)]
 
 
 def test_no_more_is_remembered_than_there_is_room_for(victims, monkeypatch):
