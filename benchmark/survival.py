@@ -17,7 +17,9 @@ from .slot import SAMPLES, Slot, Window, survivors
 from .vocabulary import AttackVocabulary
 
 ROOM = 1 << 16
-"""Words, and ends of slots, of which something is kept; when there are more, all are forgotten."""
+"""Words of which something is kept; when there are more, all are forgotten."""
+SLOTS = 1 << 12
+"""The same of slots: more than are ever attacked at once."""
 LEFT, RIGHT = 1, 2
 """Which end of the slot a word reaches over."""
 
@@ -150,7 +152,7 @@ class Survival:
         if not self._by_word or slot.window.special or not strings.size:
             return None
         if slot.window not in self._ends:
-            if len(self._ends) > ROOM:
+            if len(self._ends) >= SLOTS:
                 self._ends.clear()
             found = self._measured(slot.window)
             self._ends[slot.window] = found if found and self._agree(slot, found) else None

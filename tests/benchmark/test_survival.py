@@ -134,6 +134,7 @@ def test_a_word_is_tokenized_once(byte_level):
 
 def test_no_more_is_kept_than_there_is_room_for(byte_level, monkeypatch):
     monkeypatch.setattr(survival, "ROOM", 10)
+    monkeypatch.setattr(survival, "SLOTS", 3)
     told, rng = Survival(byte_level), np.random.default_rng(0)
     for example in EXAMPLES * 2:
         slot = prepare_slot(example, byte_level, 5, 10**9)
@@ -141,6 +142,7 @@ def test_no_more_is_kept_than_there_is_room_for(byte_level, monkeypatch):
         [alive] = told.of([(slot, strings)])
         assert alive.tolist() == truth(byte_level, slot, strings)
         assert len(told._known) <= 10
+        assert len(told._ends) <= 3
 
 
 def over_words():
