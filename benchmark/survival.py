@@ -127,7 +127,7 @@ class Survival:
 
     def _look_up(self, asked: Sequence[_Words]) -> None:
         """Tokenize all words of which nothing is known, in one call."""
-        pieces, known = self._vocabulary.pieces, self._known
+        known = self._known
         new: dict[_Key, list[int]] = {}
         texts: list[str] = []
         for words in asked:
@@ -135,7 +135,7 @@ class Survival:
             for key, (start, stop, side) in zip(words.keys, words.where, strict=True):
                 if key in known or key in new:
                     continue
-                text = "".join([pieces[place] for place in words.places[start:stop].tolist()])
+                text = self._vocabulary.join(words.places[start:stop].tolist())
                 expected = words.tokens[start:stop].tolist()
                 if side & LEFT:
                     text, expected = ends.before + text, ends.prefix + expected

@@ -8,7 +8,7 @@ text around the slot (see `slot`).
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -26,14 +26,12 @@ class AttackVocabulary:
     the text of the token alone, as in SentencePiece and WordPiece, which write a word's space only after something.
     concatenates: whether the text of a string of tokens is the texts of its tokens put together; then strings are
     written without calling the tokenizer's decoder.
-    by_words: whether, besides, every word is tokenized on its own; a word goes from one boundary to the next.
     """
 
     ids: np.ndarray
     pieces: tuple[str, ...]
     concatenates: bool
     tokenizer: PreTrainedTokenizerFast
-    by_words: bool = False
 
     def write(self, strings: np.ndarray) -> list[str]:
         """The text of token strings. strings: (n, length) int64 token ids of this vocabulary."""
@@ -71,6 +69,11 @@ class AttackVocabulary:
         """Which tokens end with something other than white space: (n,) bool."""
         return np.array([not piece[-1].isspace() for piece in self.pieces])
 
+    @cached_property
+    def by_words(self) -> bool:
+        """Whether every word is tokenized on its own; a word goes from one boundary to the next."""
+        return self.concatenates and _by_words(self)
+
     def draw(self, rng: np.random.Generator, count: int, length: int) -> np.ndarray:
         """Uniform random token strings: (count, length) int64. Drawing row by row or at once gives the same rows."""
         return self.ids[rng.integers(len(self.ids), size=(count, length))]
@@ -106,8 +109,7 @@ def attack_vocabulary(tokenizer: PreTrainedTokenizerFast, size: int, exclude: Co
             f"{kept[0][1]!r}, so there is nothing to search; check that tokenizer.json belongs to this checkpoint."
         )
     ids = np.array([token_id for token_id, _ in kept], dtype=np.int64)
-    vocabulary = AttackVocabulary(ids, tuple(piece for _, piece in kept), concatenates, tokenizer)
-    return replace(vocabulary, by_words=concatenates and _by_words(vocabulary))
+    return AttackVocabulary(ids, tuple(piece for _, piece in kept), concatenates, tokenizer)
 
 
 def _faithful(backend: Tokenizer, candidates: Sequence[int], anchor: Sequence[int] = ()) -> list[tuple[int, str]]:

@@ -48,7 +48,7 @@ class GradientBatch:
             from ..transfer import sent
 
             assert self.values is not None
-            standing = sent(np.searchsorted(self.vocabulary.ids, self.current), self.values.device)[:, :, None]
+            standing = sent(self.vocabulary.places(self.current), self.values.device)[:, :, None]
             with torch.inference_mode():
                 # What stands there comes last, as no number does.
                 self.values.scatter_(2, standing, float("nan"))

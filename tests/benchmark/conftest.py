@@ -34,6 +34,12 @@ def vocabulary(tokenizer: PreTrainedTokenizerFast) -> AttackVocabulary:
     return attack_vocabulary(tokenizer, len(tokenizer), exclude={tokenizer.pad_token_id or 0})
 
 
+@pytest.fixture(scope="module")
+def byte_level() -> AttackVocabulary:
+    tokenizer = byte_level_tokenizer()
+    return attack_vocabulary(tokenizer, len(tokenizer))
+
+
 @pytest.fixture
 def largest_file() -> Callable[[int], AbstractContextManager[None]]:
     """A context in which the operating system lets no file grow beyond so many bytes: a full disk, for real."""

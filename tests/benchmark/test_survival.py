@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
-from victims import byte_level_tokenizer
 
 from holdfast.benchmark import survival
 from holdfast.benchmark.slot import prepare_slot, survivors
@@ -23,12 +22,6 @@ EXAMPLES = [
     Example("last", "no end, said the farmer\n", "", 0),
     Example("long", "winter apple\n" * 300, "\n" + "the cloud of a river " * 200, 0),
 ]
-
-
-@pytest.fixture(scope="module")
-def byte_level():
-    tokenizer = byte_level_tokenizer()
-    return attack_vocabulary(tokenizer, len(tokenizer))
 
 
 def around(vocabulary, slot, rng, count):

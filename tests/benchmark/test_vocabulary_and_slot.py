@@ -13,12 +13,6 @@ from holdfast.tasks import CheckpointError, Example, get_task
 PROMPT = get_task("password-match").evaluation().examples[0]
 
 
-@pytest.fixture(scope="module")
-def byte_level():
-    tokenizer = byte_level_tokenizer()
-    return attack_vocabulary(tokenizer, len(tokenizer))
-
-
 def whole(vocabulary, slot, text):
     """The token ids of the whole text, from scratch, as the victim sees it."""
     return vocabulary.tokenizer(slot.example.text(text))["input_ids"]
